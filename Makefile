@@ -1,0 +1,47 @@
+# The verbs of this repository; continuous integration calls the same ones.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+NB ?=
+N ?= 20
+
+.PHONY: help setup lab test test-all check notebooks soak bench lock verify-downloads clean
+
+help: ## what can be typed
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 28
+
+setup: $(READY) ## Python environment, Debian packages
+
+$(READY): requirements.lock pyproject.toml scripts/setup
+	@scripts/setup "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+lab: $(READY) ## start a cluster and open JupyterLab on the notebooks
+	@scripts/lab "$(BIN)"
+
+test: $(READY) ## all tests of one machine
+	@$(BIN)/python -m k8s101.testing
+
+test-all: $(READY) ## every module on every backend
+	@$(BIN)/python -m k8s101.testing --all
+
+check: $(READY) ## format, lint, types, notebooks and derived files
+	@$(BIN)/python -m k8s101.testing --only check
+
+notebooks: $(READY) ## execute and normalise notebooks (NB="06" for one)
+	@$(BIN)/python -m k8s101.notebook execute $(NB)
+
+soak: $(READY) ## strict runs in a row (NB=06 N=20)
+	@$(BIN)/python -m k8s101.notebook soak $(NB) --times $(N)
+
+bench: $(READY) ## measure start, scale, rollout and memory
+	@$(BIN)/python -m benchmarks
+
+lock: ## renew requirements.lock
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --universal \
+		--extra dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+verify-downloads: $(READY) ## check the official release files (needs the internet)
+	@$(BIN)/python -m k8s101.cluster.downloads --verify

@@ -1,0 +1,194 @@
+"""The `k8s101` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import click
+
+from .cluster import cluster as clusters
+from .cluster import doctor as examination
+from .cluster import reset as resetting
+from .cluster import selfcheck
+from .errors import Problem
+
+NO_CLUSTER = "there is no cluster"
+
+
+class Commands(click.Group):
+    """A group whose commands end with a three-part message instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; exit 1 on a problem, 130 on Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            if os.environ.get("K8S101_DEBUG"):
+                raise
+            click.secho(f"error: {problem}", fg="red", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted; k8s101 up continues, k8s101 down cleans up", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="k8s101")
+def main() -> None:
+    """A real Kubernetes on this machine, for the notebooks of Kubernetes 101.
+
+    \b
+    k8s101 up            start it, or repair what is not running
+    k8s101 status        what runs
+    k8s101 stop worker-2 let a node die
+    k8s101 down          remove everything
+    """
+
+
+def _found() -> clusters.Cluster:
+    if cluster := clusters.find():
+        return cluster
+    raise Problem(NO_CLUSTER, where=str(clusters.state_dir()), then="k8s101 up")
+
+
+def _needs_root() -> None:
+    state = clusters.state_dir()
+    if os.getuid() != 0 and state == clusters.SYSTEM_STATE:
+        raise Problem("this command needs root", where=str(state), then=f"sudo -E {' '.join(sys.argv)}")
+
+
+def _echo(line: str) -> None:
+    click.echo(f"  {line}", err=True)
+
+
+@main.command()
+@click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 9), help="Worker nodes of a new cluster.")
+@click.option("--check/--no-check", default=True, show_default=True, help="Prove it with a small app at the end.")
+def up(nodes: int, check: bool) -> None:
+    """Start the cluster, or repair what is not running of it."""
+    # SIGTERM must clean up like Ctrl-C does
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    cluster = clusters.up(_echo, node_count=nodes)
+    resetting.record_once(cluster)
+    if check:
+        click.echo(selfcheck.run(cluster))
+    click.echo(f"kubeconfig: {cluster.settings.kubeconfig}\nnext: make lab, or k8s101 status")
+
+
+@main.command()
+def down() -> None:
+    """Remove the cluster and everything it made on this machine."""
+    _needs_root()
+    click.echo("removed" if clusters.down() else NO_CLUSTER)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Say what runs; exit 0 when all of it does, 1 when a part does not, 2 without a cluster."""
+    cluster = clusters.find()
+    if cluster is None or not cluster.running():
+        word = "absent" if cluster is None else "stopped"
+        click.echo(json.dumps({"cluster": word}) if as_json else f"cluster {word}; k8s101 up starts it")
+        sys.exit(2 if cluster is None else 1)
+    rows = [p for p in cluster.processes() if p.pid or _expected(cluster, p.name)]
+    if as_json:
+        parts = [{"name": p.name, "state": p.state, "pid": p.pid} for p in rows]
+        click.echo(json.dumps({"cluster": "running", "parts": parts}, indent=2))
+    else:
+        for part in rows:
+            click.secho(f"{part.name:26}{part.state.lower()}", fg=None if part.state == "RUNNING" else "red")
+    sys.exit(0 if all(p.state == "RUNNING" for p in rows) else 1)
+
+
+def _expected(cluster: clusters.Cluster, name: str) -> bool:
+    return "/" in name or not name.startswith("worker-") or name in cluster.settings.nodes
+
+
+@main.command()
+def reset() -> None:
+    """Bring the cluster back to the state after its first start: objects, nodes, components."""
+    seconds = resetting.reset(_found(), _echo)
+    click.echo(f"pristine after {seconds:.1f} s")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+def stop(names: tuple[str, ...]) -> None:
+    """Stop components or nodes, or without NAMES the whole cluster, its state kept."""
+    cluster = _found()
+    if not names:
+        _needs_root()
+        clusters.stop(cluster)
+    _each(cluster, "stop", names)
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+def start(names: tuple[str, ...]) -> None:
+    """Start components or nodes, or without NAMES the whole cluster."""
+    cluster = _found()
+    if not names:
+        _needs_root()
+        clusters.up(_echo)
+    _each(cluster, "start", names)
+
+
+def _each(cluster: clusters.Cluster, verb: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        cluster.control(verb, name)
+        click.echo(f"{name}: {verb}ed" if verb == "start" else f"{name}: stopped")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--lines", "-n", default=50, show_default=True, help="How many lines from the end.")
+@click.option("--follow", "-f", is_flag=True, help="Go on printing what comes.")
+def logs(name: str, lines: int, follow: bool) -> None:
+    """Print the log of a component (kube-scheduler) or of a node's component (worker-1/kubelet)."""
+    path = clusters.log_file(_found(), name)
+    command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
+    sys.exit(subprocess.run(command).returncode)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Examine machine, binaries and cluster; exit 1 when something is in the way."""
+    findings = examination.examine()
+    if as_json:
+        click.echo(json.dumps([f.__dict__ for f in findings], indent=2))
+    else:
+        for finding in findings:
+            click.secho(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}", fg=None if finding.good else "red")
+            if not finding.good:
+                click.echo(f"     next: {finding.then}")
+    sys.exit(0 if all(f.good for f in findings) else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab on loopback with the learner's copies of the notebooks."""
+    from .notebook import lab as jupyter
+
+    jupyter.open_lab(arguments)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run all tests (make test)."""
+    from . import testing
+
+    sys.exit(testing.run(arguments))
+
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Just enough of the Kubernetes API to start a cluster: wait, read, apply.
+
+Lessons use the official client; importing it costs close to a second, which `up` does not have.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from ..errors import Problem
+
+POLL_SECONDS = 0.1
+_UNREACHABLE = (requests.ConnectionError, requests.Timeout, ssl.SSLError)
+
+
+class Api:
+    """A session with the API server that a kubeconfig names.
+
+    Args:
+        kubeconfig: a kubeconfig with inline certificates.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self.server: str = cluster["server"]
+        self._session = requests.Session()
+        # proxies of the machine must not see traffic to the cluster
+        self._session.trust_env = False
+        with _as_files(
+            user["client-certificate-data"], user["client-key-data"], cluster["certificate-authority-data"]
+        ) as (certificate, key, authority):
+            context = ssl.create_default_context(cafile=authority)
+            context.load_cert_chain(certificate, key)
+        self._session.mount("https://", _Adapter(context))
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send one request and return the answer, whatever its status."""
+        return self._session.request(method, self.server + path, timeout=options.pop("timeout", 10), **options)
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an object or list.
+
+        Raises:
+            requests.HTTPError: the API server refused.
+        """
+        answer = self.call("GET", path)
+        answer.raise_for_status()
+        return answer.json()
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        """Apply an object on the server's side, as field manager `k8s101`.
+
+        Raises:
+            requests.HTTPError: the API server refused.
+        """
+        path = f"{self._collection(manifest)}/{manifest['metadata']['name']}"
+        answer = self.call(
+            "PATCH",
+            path,
+            params={"fieldManager": "k8s101", "force": "true"},
+            headers={"Content-Type": "application/apply-patch+yaml"},
+            data=yaml.safe_dump(manifest),
+        )
+        if not answer.ok:
+            raise requests.HTTPError(f"{path}: {answer.text[:300]}", response=answer)
+
+    def _collection(self, manifest: dict[str, Any]) -> str:
+        version, kind = manifest["apiVersion"], manifest["kind"]
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        plural = {"NetworkPolicy": "networkpolicies", "IngressClass": "ingressclasses", "StorageClass": "storageclasses"}
+        name = plural.get(kind, kind.lower() + "s")
+        namespace = manifest["metadata"].get("namespace")
+        return f"{root}/namespaces/{namespace}/{name}" if namespace else f"{root}/{name}"
+
+    def wait(self, what: str, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait until a condition holds; an API server that does not answer yet counts as no.
+
+        Args:
+            what: the condition in words, for the error.
+            condition: asked every tenth of a second.
+            seconds: deadline.
+
+        Raises:
+            Problem: the deadline passed.
+        """
+        retry = Retrying(
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(POLL_SECONDS),
+            retry=retry_if_result(lambda held: not held)
+            | retry_if_exception_type((*_UNREACHABLE, requests.HTTPError)),
+        )
+        try:
+            retry(condition)
+        except RetryError as error:
+            last = error.last_attempt.exception() if error.last_attempt.failed else "not yet"
+            raise Problem(
+                f"{what}: not within {seconds:.0f} s ({last})",
+                where=self.server,
+                then="k8s101 status, then k8s101 logs NAME of what is not running",
+            ) from None
+
+    def ready(self) -> bool:
+        """Tell whether the API server answers requests."""
+        return self.call("GET", "/version", timeout=2).ok
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Hand requests an SSL context made from memory."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+
+
+@contextmanager
+def _as_files(*encoded: str) -> Iterator[list[str]]:
+    """Write base64 texts to private files that vanish again; `ssl` reads key pairs from files only."""
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
+        paths = []
+        for number, text in enumerate(encoded):
+            path = Path(directory, str(number))
+            path.touch(mode=0o600)
+            path.write_bytes(base64.b64decode(text))
+            paths.append(os.fspath(path))
+        yield paths

@@ -1,0 +1,88 @@
+"""The files of one real node: its identity, its configuration, its supervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from ..components import node as components
+from ..pki import Authority, write_kubeconfig, write_private
+from ..process import supervisor_config
+from ..settings import Settings
+
+SUPERVISOR_INTERFACE = {
+    "name": "supervisor",
+    "factory": "supervisor.rpcinterface:make_main_rpcinterface",
+}
+
+
+def write_plan(settings: Settings, *, tools: dict[str, Path], images: Path) -> None:
+    """Record what all nodes share: where binaries and images are."""
+    plan = {"tools": {name: str(tools[name]) for name in components.TOOLS}, "images": str(images)}
+    (settings.state / "nodes.json").write_text(json.dumps(plan))
+
+
+def read_plan(settings: Settings) -> dict:
+    """Return what `write_plan` recorded."""
+    return json.loads((settings.state / "nodes.json").read_text())
+
+
+def write_node_files(settings: Settings, name: str, index: int) -> None:
+    """Write everything a node needs before it starts; what exists of its identity is kept.
+
+    Args:
+        settings: the cluster's settings.
+        name: name of the node.
+        index: its number, counted from 1; decides its address and Pod range.
+    """
+    node, address = settings.node_dir(name), settings.ranges.node(index)
+    plan = read_plan(settings)
+    tools, images = components.inside(plan["tools"]), f"/run/k8s101/images/{Path(plan['images']).name}"
+    for directory in ("run", "etc-work", "mnt", "srv", "var/log/pods", "var/log/containers", "var/lib/kube-proxy"):
+        (node / directory).mkdir(parents=True, exist_ok=True)
+    # a dead node's overlay leaves a work directory that the next mount may not reuse
+    shutil.rmtree(node / "etc-work")
+    (node / "etc-work").mkdir()
+    (node / "node.json").write_text(json.dumps(plan | {"index": index}))
+    _write_identity(settings, node, name, str(address))
+    files = {
+        "etc/hostname": f"{name}\n",
+        "etc/hosts": f"127.0.0.1 localhost\n{address} {name}\n",
+        "etc/resolv.conf": "",
+        "etc/containerd/config.toml": components.containerd_config(tools),
+        "etc/cni/net.d/10-k8s101.conflist": components.cni_config(settings, index),
+        "var/lib/kubelet/config.yaml": components.kubelet_config(settings, address),
+        "var/lib/kube-proxy/config.yaml": components.kube_proxy_config(settings, name),
+        "etc/k8s101/supervisord.conf": supervisor_config(
+            components.programs(name, address, tools, images),
+            directory=Path("/run/k8s101/node"),
+            logs=Path("/var/log"),
+            socket_path=Path("/run/k8s101/node/supervisor.sock"),
+            owner=(os.getuid(), os.getgid()),
+            interface=SUPERVISOR_INTERFACE,
+            umask="022",
+        ),
+    }
+    for path, text in files.items():
+        (node / path).parent.mkdir(parents=True, exist_ok=True)
+        (node / path).write_text(text)
+
+
+def _write_identity(settings: Settings, node: Path, name: str, address: str) -> None:
+    """Issue the node's own certificates: kubelet as client and as server, kube-proxy as client."""
+    ca = Authority(settings.pki, "ca")
+    kubernetes = node / "etc/kubernetes"
+    write_private(kubernetes / "pki/ca.crt", ca.certificate_file.read_bytes())
+    ca.issue_files(
+        kubernetes / "pki",
+        "kubelet",
+        f"system:node:{name}",
+        organization="system:nodes",
+        hosts=[name, address],
+        server=True,
+    )
+    server = settings.api_server
+    write_kubeconfig(kubernetes / "kubelet.conf", ca, server, f"system:node:{name}", "system:nodes")
+    write_kubeconfig(kubernetes / "kube-proxy.conf", ca, server, "system:kube-proxy")

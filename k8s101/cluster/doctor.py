@@ -1,0 +1,103 @@
+"""An examination of machine, tools and cluster, for people who ask why it does not work."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ..errors import Problem
+from . import cgroups
+from . import cluster as clusters
+from .backends import nodes
+from .settings import cache_dir
+
+MEMORY_GIB = 3
+DISK_GIB = 6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One examined thing.
+
+    Args:
+        good: whether it is as it should be.
+        what: the thing and what was found.
+        then: what to do where it is not.
+    """
+
+    good: bool
+    what: str
+    then: str = ""
+
+
+def examine() -> list[Finding]:
+    """Examine everything that a start needs and, where there is a cluster, its parts."""
+    return [_platform(), _memory(), _disk(), _nodes(), _cgroups(), _ranges(), *_cluster()]
+
+
+def _platform() -> Finding:
+    found = f"{platform.system()} {platform.machine()}, kernel {platform.release()}"
+    return Finding(
+        platform.system() == "Linux",
+        found,
+        "use WSL2 on Windows, a Linux virtual machine or dev container on macOS",
+    )
+
+
+def _memory() -> Finding:
+    total = psutil.virtual_memory().total / 2**30
+    return Finding(total >= MEMORY_GIB, f"{total:.0f} GiB of memory", f"give the machine {MEMORY_GIB} GiB")
+
+
+def _disk() -> Finding:
+    place = next(p for p in (cache_dir(), *cache_dir().parents) if p.exists())
+    free = shutil.disk_usage(place).free / 2**30
+    return Finding(free >= DISK_GIB, f"{free:.0f} GiB free at {place}", f"free {DISK_GIB} GiB, or set K8S101_CACHE")
+
+
+def _asked(question: Callable[[], object], good: str) -> Finding:
+    try:
+        answer = question()
+    except Problem as problem:
+        return Finding(False, problem.found, problem.then)
+    return Finding(True, good.format(answer))
+
+
+def _nodes() -> Finding:
+    return _asked(nodes.check, "real nodes: root, capabilities and programs are there")
+
+
+def _cgroups() -> Finding:
+    kind = "version 2" if cgroups.is_v2() else "version 1"
+    writable = os.access(cgroups.MOUNT, os.W_OK) and bool(cgroups.own_paths())
+    return Finding(writable, f"cgroups {kind}", "mount /sys/fs/cgroup writable, or use a virtual machine")
+
+
+def _ranges() -> Finding:
+    if cluster := clusters.find():
+        ranges = cluster.settings.ranges
+        return Finding(True, f"address ranges {ranges.nodes}, {ranges.pods}, {ranges.services} are the cluster's")
+    return _asked(lambda: nodes.choose_ranges().nodes, "free address ranges, nodes in {}")
+
+
+def _cluster() -> list[Finding]:
+    cluster = clusters.find()
+    if cluster is None:
+        return [Finding(True, f"no cluster yet in {clusters.state_dir()}")]
+    if not Path(cluster.settings.kubeconfig).exists() or not cluster.running():
+        return [Finding(False, "the cluster is not running", "k8s101 up")]
+    if not os.access(cluster.settings.control_socket, os.W_OK):
+        return [Finding(False, "the cluster belongs to another user", "ask its owner, or use sudo")]
+    expected = {*cluster.settings.nodes}
+    findings = []
+    for part in cluster.processes():
+        if part.pid or "/" in part.name or part.name in expected or not part.name.startswith("worker-"):
+            good = part.state == "RUNNING"
+            findings.append(Finding(good, f"{part.name} is {part.state.lower()}", f"k8s101 logs {part.name}"))
+    return findings

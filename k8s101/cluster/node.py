@@ -1,0 +1,225 @@
+"""Becoming a node: fresh namespaces, private mounts, one link to the router, then process 1.
+
+`python -m k8s101.cluster.node NAME` is run by the host supervisor in the router's network namespace. It
+stays as the parent of the node's process 1: when either dies, the kernel ends the other and every process
+of the node, with its mounts and its network.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from . import cgroups
+from .components.node import directories
+from .process import SUPERVISORD
+from .router import NODE_LINK, ip, query, set_network_setting, update_service_route
+from .settings import Settings
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# linux/sched.h
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = (
+    0x00020000,
+    0x02000000,
+    0x04000000,
+    0x08000000,
+    0x20000000,
+    0x40000000,
+)
+# linux/mount.h, linux/fcntl.h, asm-generic/unistd.h, linux/prctl.h
+SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+PR_SET_PDEATHSIG = 1
+
+KERNEL_SETTINGS = {
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1000000,
+    "kernel/keys/root_maxbytes": 25000000,
+}
+"""What the kubelet would write for the whole machine (pkg/util/sysctl in kubernetes/kubernetes)."""
+
+PRIVATE_DIRECTORIES = ("/var/lib", "/var/log", "/mnt", "/srv")
+"""Writable places of a node; all else of the machine's files can only be read."""
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "kmsg", "fuse")
+"""A node has no disks, so that privileged Pods cannot reach the machine's."""
+
+DEVICE_FILE_SYSTEMS = (
+    ("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+    ("shm", "tmpfs", "mode=1777,nosuid,nodev"),
+    ("mqueue", "mqueue", "nosuid,nodev,noexec"),
+)
+
+
+def _call(function: str, *arguments: object) -> None:
+    if getattr(_LIBC, function)(*arguments) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+def _mount(*arguments: str) -> None:
+    _run("mount", *arguments)
+
+
+def _join_network(settings: Settings, name: str, index: int) -> None:
+    """Move to a new network namespace with one link to the router."""
+    ranges = settings.ranges
+    address, router = ranges.node(index), ranges.router
+    link, inner = f"{NODE_LINK}-{index}", f"eth0-{index}"
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    if any(known["ifname"] == link for known in query("link", "show")):
+        ip(f"link del {link}")
+    ip(
+        f"link add {link} type veth peer name {inner}",
+        f"link set {link} up",
+        f"route add {address} dev {link} scope link src {router}",
+        f"route add {ranges.pods_of(index)} via {address} dev {link}",
+    )
+    update_service_route(settings)
+    _call("unshare", CLONE_NEWNET)
+    enter_router = ("nsenter", f"--net=/proc/self/fd/{outside}")
+    move = (*enter_router, "ip", "link", "set", inner, "netns", str(os.getpid()))
+    subprocess.run(move, check=True, pass_fds=(outside,))
+    os.close(outside)
+    ip(
+        "link set lo up",
+        f"link set {inner} name eth0",
+        f"addr add {address}/32 dev eth0",
+        "link set eth0 up",
+        f"route add {router} dev eth0 scope link",
+        f"route add {ranges.nodes} via {router} dev eth0",
+        f"route add {ranges.pods} via {router} dev eth0",
+        # looked up before kube-proxy rewrites the address; it rejects the addresses it does not know
+        f"route add {ranges.services} dev eth0 scope link src {address}",
+    )
+    set_network_setting("ip_forward", "1")
+
+
+def _stage(node: Path, plan: dict) -> Path:
+    """Bind what the node needs below its future /run, before anything is covered."""
+    sources = {str(node): "/run/k8s101/node", str(Path(plan["images"]).parent): "/run/k8s101/images"}
+    sources |= directories(plan["tools"])
+    stage = node / "run"
+    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stage))
+    for source, target in sources.items():
+        staged = stage / target.removeprefix("/run/")
+        staged.mkdir(parents=True)
+        _mount("--bind", source, str(staged))
+    devices = stage / "k8s101/dev"
+    devices.mkdir()
+    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices))
+    for name in DEVICES:
+        if Path("/dev", name).exists():
+            facts = os.stat(f"/dev/{name}")
+            os.mknod(devices / name, facts.st_mode, facts.st_rdev)
+            os.chmod(devices / name, facts.st_mode & 0o777)
+    return stage
+
+
+def _arrange_files(stage: Path, base: dict[str, str]) -> None:
+    """Make the machine's files read-only and cover what a node writes with its own directories."""
+    _make_read_only("/")
+    node = stage / "k8s101/node"
+    for writable in (stage, node, stage / "k8s101/dev"):
+        _mount("-o", "remount,bind,rw", str(writable))
+    layers = f"lowerdir=/etc,upperdir={node / 'etc'},workdir={node / 'etc-work'}"
+    _mount("-t", "overlay", "-o", layers, "overlay", "/etc")
+    _mount("--rbind", str(stage), "/run")
+    for directory in PRIVATE_DIRECTORIES:
+        if Path(directory).is_dir():
+            _mount("--bind", f"/run/k8s101/node{directory}", directory)
+    _mount("--bind", "/run/k8s101/dev", "/dev")
+    for name, kind, options in DEVICE_FILE_SYSTEMS:
+        Path("/dev", name).mkdir()
+        _mount("-t", kind, "-o", options, kind, f"/dev/{name}")
+    Path("/dev/ptmx").symlink_to("pts/ptmx")
+    _mount("-t", "sysfs", "-o", "ro", "sysfs", "/sys")
+    if not cgroups.is_v2():
+        _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/sys/fs/cgroup")
+    for tree, kind, options in cgroups.inner_mounts(base):
+        Path("/sys/fs/cgroup", tree).mkdir(exist_ok=True)
+        _mount("-t", kind, "-o", options, kind, str(Path("/sys/fs/cgroup", tree)))
+    _mount("--make-rshared", "/")
+
+
+def _make_read_only(path: str) -> None:
+    """Make a mount and all below it read-only; util-linux learnt this after Debian 12."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    if _LIBC.syscall(
+        SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)
+    ):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount_setattr {path}: {os.strerror(number)}")
+
+
+def _cover_kernel_settings() -> None:
+    """Show the kubelet the kernel settings it wants, without changing the machine's."""
+    for key, value in KERNEL_SETTINGS.items():
+        target = Path("/proc/sys", key)
+        if target.exists():
+            cover = Path("/run/k8s101", key.replace("/", "."))
+            cover.write_text(f"{value}\n")
+            _mount("--bind", str(cover), str(target))
+
+
+def _process_one(name: str) -> None:
+    """Finish the node from inside its process namespace and become its supervisor."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _mount("-t", "proc", "proc", "/proc")
+    _cover_kernel_settings()
+    if cgroups.is_v2():
+        leaf = cgroups.MOUNT / "init"
+        leaf.mkdir(exist_ok=True)
+        (leaf / "cgroup.procs").write_text("1")
+        for controller in cgroups.V2_CONTROLLERS:
+            if controller in (cgroups.MOUNT / "cgroup.controllers").read_text().split():
+                (cgroups.MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
+    os.chdir("/")
+    config = "/etc/k8s101/supervisord.conf"
+    os.execve(
+        SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", config), os.environ | {"TMPDIR": "/run"}
+    )
+
+
+def main(state: Path, name: str) -> int:
+    """Run a node until it dies.
+
+    Args:
+        state: the cluster's state directory.
+        name: name of the node.
+
+    Returns:
+        The exit status of the node's process 1.
+    """
+    settings = Settings.load(state)
+    plan = json.loads((settings.node_dir(name) / "node.json").read_text())
+    base: dict[str, str] = json.loads(settings.cgroups_file.read_text())
+    # what a node writes is read by containers of other users
+    os.umask(0o022)
+    cgroups.enter(name, base)
+    _call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
+    _LIBC.sethostname(name.encode(), len(name))
+    _join_network(settings, name, plan["index"])
+    _mount("--make-rprivate", "/")
+    _arrange_files(_stage(settings.node_dir(name), plan), base)
+    _call("unshare", CLONE_NEWPID)
+    child = os.fork()
+    if child == 0:
+        _process_one(name)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

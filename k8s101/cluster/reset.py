@@ -1,0 +1,126 @@
+"""Back to the state after the first start, without starting again.
+
+After the first start every object's name is recorded. A reset deletes what is not in that list, puts back
+what the base manifests say, and starts what was stopped. Objects that a controller made for another object
+go with their owner.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .api import Api
+from .cluster import Cluster, Report, node_manifest, repair
+
+SECONDS = 60
+
+PASSING = {"events", "leases", "endpoints", "endpointslices", "componentstatuses", "bindings"}
+"""Resources that components keep writing by themselves."""
+
+FIRST = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "apiservices")
+"""Deleted before all else: they can refuse or break the deletion of others."""
+
+
+def record_once(cluster: Cluster) -> None:
+    """Record which objects exist after a cluster's first start, as the state to come back to."""
+    path = cluster.settings.state / "baseline.json"
+    if not path.exists():
+        path.write_text(json.dumps(sorted(key for key, _ in _objects(cluster.api))))
+
+
+def reset(cluster: Cluster, report: Report) -> float:
+    """Bring the cluster back to the recorded state.
+
+    Args:
+        cluster: a running cluster.
+        report: called with a line for each finished step.
+
+    Returns:
+        How long it took, in seconds.
+
+    Raises:
+        Problem: something did not go, or did not become ready.
+    """
+    began = time.monotonic()
+    api = cluster.api
+    repair(cluster)
+    api.wait("API server answers", api.ready, SECONDS)
+    baseline = set(json.loads((cluster.settings.state / "baseline.json").read_text()))
+    _remove_nodes(cluster)
+    doomed = [key for key, item in _objects(api) if key not in baseline and not item["metadata"].get("ownerReferences")]
+    _delete(api, doomed)
+    report(f"{len(doomed)} objects deleted")
+    cluster.control("encrypt_secrets", False)
+    for index, name in enumerate(cluster.settings.nodes, start=1):
+        _restore_node(api, node_manifest(cluster.settings, name, index))
+    cluster.apply_base()
+    cluster.wait_ready(report)
+    return time.monotonic() - began
+
+
+def _resources(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (path of the API group's preferred version, resource) for all that can be listed and deleted."""
+    groups = [g["preferredVersion"]["groupVersion"] for g in api.get("/apis")["groups"]]
+    for root in ["/api/v1", *(f"/apis/{group}" for group in groups)]:
+        answer = api.call("GET", root)
+        for resource in answer.json().get("resources", []) if answer.ok else []:
+            if {"list", "delete"} <= set(resource["verbs"]) and resource["name"] not in PASSING:
+                yield root, resource
+
+
+def _objects(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (path, object) of everything in the cluster, metadata only."""
+    metadata_only = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    for root, resource in _resources(api):
+        answer = api.call("GET", f"{root}/{resource['name']}", headers=metadata_only)
+        for item in answer.json().get("items") or [] if answer.ok else []:
+            namespace = item["metadata"].get("namespace")
+            place = f"{root}/namespaces/{namespace}" if namespace else root
+            yield f"{place}/{resource['name']}/{item['metadata']['name']}", item
+
+
+def _delete(api: Api, paths: list[str]) -> None:
+    """Delete objects at once, without their grace, and wait until they are gone."""
+    order = sorted(paths, key=lambda path: path.split("/")[-2] not in FIRST)
+    namespaces = {path.rsplit("/", 1)[1] for path in order if path.startswith("/api/v1/namespaces/") and path.count("/") == 4}
+    now = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    for path in order:
+        inside = path.split("/namespaces/")[1].split("/")[0] if "/namespaces/" in path else None
+        pod = "/pods/" in path
+        # the rest of a namespace goes with it
+        if inside in namespaces and path.count("/") > 4 and not pod:
+            continue
+        api.call("DELETE", path, json=now)
+    for namespace in namespaces:
+        api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", json=now)
+    for path in order:
+        api.wait(f"{path} deleted", lambda path=path: api.call("GET", path).status_code == 404, SECONDS)
+
+
+def _remove_nodes(cluster: Cluster) -> None:
+    """Remove nodes that a lesson added."""
+    for part in cluster.processes():
+        if part.name.startswith("worker-") and "/" not in part.name and part.name not in cluster.settings.nodes:
+            if part.pid:
+                cluster.control("remove_node", part.name)
+            cluster.api.call("DELETE", f"/api/v1/nodes/{part.name}")
+
+
+def _restore_node(api: Api, manifest: dict[str, Any]) -> None:
+    """Take off labels, annotations, taints and the cordon that lessons put on a node."""
+    path = f"/api/v1/nodes/{manifest['metadata']['name']}"
+    answer = api.call("GET", path)
+    if not answer.ok:
+        return
+    own = {**manifest["metadata"]["labels"]}
+    labels = answer.json()["metadata"].get("labels", {})
+    foreign = {key: None for key in labels if key not in own and not _is_kubelets(key)}
+    patch = {"metadata": {"labels": foreign}, "spec": {"unschedulable": None, "taints": None}}
+    api.call("PATCH", path, json=patch, headers={"Content-Type": "application/merge-patch+json"})
+
+
+def _is_kubelets(label: str) -> bool:
+    return label.startswith(("kubernetes.io/", "beta.kubernetes.io/", "node.kubernetes.io/"))

@@ -1,0 +1,116 @@
+"""The router: a network namespace that joins the nodes, the control plane and the host.
+
+Every node hangs on a point-to-point link, like a machine in a cloud's route table; the control plane's
+processes live in the namespace itself. Nothing in it knows a way out of the machine, and the host's own
+firewall sees only what passes between the host and the cluster.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import cgroups
+from .process import SUPERVISORD
+from .settings import Settings
+
+HOST_LINK = "k8s101"
+"""Name of the host's only interface to the cluster."""
+
+HOST_PEER = "to-host"
+NODE_LINK = "to-worker"
+
+
+def ip(*lines: str) -> None:
+    """Run several commands of iproute2 in one process.
+
+    Raises:
+        subprocess.CalledProcessError: one of them failed.
+    """
+    subprocess.run(("ip", "-batch", "-"), input="\n".join(lines), text=True, check=True, capture_output=True)
+
+
+def query(*arguments: str) -> list[dict]:
+    """Return the JSON answer of a command of iproute2."""
+    result = subprocess.run(("ip", "-json", *arguments), check=True, capture_output=True, text=True)
+    return json.loads(result.stdout or "[]")
+
+
+def set_network_setting(key: str, value: str) -> None:
+    """Write a setting of this network namespace, such as `ip_forward`."""
+    Path("/proc/sys/net/ipv4", key).write_text(value)
+
+
+def update_service_route(settings: Settings) -> None:
+    """Send Service addresses to all nodes that have a link; the kernel skips a node whose link is gone."""
+    with (settings.state / "router.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        hops = [
+            f"nexthop via {route['dst']} dev {route['dev']}"
+            for route in query("route", "show", "scope", "link")
+            if route["dev"].startswith(NODE_LINK) and "/" not in route["dst"]
+        ]
+        if hops:
+            ip(f"route replace {settings.ranges.services} {' '.join(sorted(hops))}")
+
+
+def connect_host(settings: Settings, router_pid: int) -> None:
+    """Give the host its link to the router and routes to nodes, Pods and Services.
+
+    Routes of last resort keep these ranges off the machine's other interfaces while the cluster is stopped.
+
+    Args:
+        settings: the cluster's settings.
+        router_pid: a process in the router's network namespace.
+    """
+    ranges = settings.ranges
+    disconnect_host(settings)
+    ip(
+        *(f"route add unreachable {net} metric 65535" for net in (ranges.nodes, ranges.pods, ranges.services)),
+        f"link add {HOST_LINK} type veth peer name {HOST_PEER} netns {router_pid}",
+        f"addr add {ranges.host}/32 dev {HOST_LINK}",
+        f"link set {HOST_LINK} up",
+        f"route add {ranges.router} dev {HOST_LINK} scope link src {ranges.host}",
+        *(
+            f"route add {net} via {ranges.router} dev {HOST_LINK} src {ranges.host}"
+            for net in (ranges.nodes, ranges.pods, ranges.services)
+        ),
+    )
+    inside = f"link set {HOST_PEER} up\nroute add {ranges.host} dev {HOST_PEER} scope link src {ranges.router}\n"
+    subprocess.run(
+        ("nsenter", f"--net=/proc/{router_pid}/ns/net", "ip", "-batch", "-"),
+        input=inside,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+
+
+def disconnect_host(settings: Settings) -> None:
+    """Remove the host's link and every route that `connect_host` made."""
+    if any(link["ifname"] == HOST_LINK for link in query("link", "show")):
+        ip(f"link del {HOST_LINK}")
+    for net in (settings.ranges.nodes, settings.ranges.pods, settings.ranges.services):
+        for route in query("route", "show", "type", "unreachable"):
+            if route["dst"] == str(net):
+                ip(f"route del unreachable {net} metric 65535")
+
+
+def main(state: Path, *options: str) -> None:
+    """Set up a fresh network namespace as the router and become the host supervisor in it."""
+    settings = Settings.load(state)
+    base = cgroups.delegate("k8s101")
+    settings.cgroups_file.write_text(json.dumps(base))
+    cgroups.enter(cgroups.SUPERVISOR, base)
+    ip("link set lo up", f"addr add {settings.ranges.router}/32 dev lo")
+    set_network_setting("ip_forward", "1")
+    configuration = str(state / "supervisord.conf")
+    os.execv(SUPERVISORD[0], (*SUPERVISORD, "--configuration", configuration, *options))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,193 @@
+"""Open a lesson: the right cluster, checked, and a fresh namespace."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import yaml
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException, NotFoundException
+from kubernetes.config import load_kube_config
+from urllib3.exceptions import HTTPError
+
+from k8s101.cluster import cluster
+from k8s101.cluster.settings import Settings
+from k8s101.errors import Problem
+from k8s101.lesson import friendly, progress
+from k8s101.lesson.names import condition
+from k8s101.lesson.recorder import Recorder
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api, interactive, make_current
+from k8s101.notebook import needs
+
+LABEL = "k8s101/cluster"
+"""Label with the cluster's id; only namespaces that bear it are ever deleted."""
+
+IDENTITY = "k8s101-identity"
+READY_SECONDS = 60
+FRESH_SECONDS = 60
+
+
+def connect(slug: str) -> Api:
+    """Connect to the workshop's own cluster, make the lesson's namespace anew, and print one line.
+
+    The kubeconfig of the workshop is the only one that is read: neither KUBECONFIG nor a current context
+    nor the account of a Pod counts. Nothing is written before the cluster has proved its identity.
+
+    Args:
+        slug: the lesson's name, as in the file name of its notebook.
+
+    Returns:
+        The official client (`.core`, `.apps`, `.batch` …) and the namespace (`.namespace`).
+
+    Raises:
+        Problem: there is no cluster, it is another one, or it is not ready.
+    """
+    settings = _settings()
+    bypass_proxies(settings)
+    api = Api(slug, settings, _client(settings.kubeconfig))
+    identity = prove_identity(api)
+    version, nodes = _ready(api)
+    fresh_namespace(api, identity)
+    make_current(api)
+    api.recorder = Recorder(api.rest, api.namespace)
+    api.recorder.start()
+    friendly.install()
+    needs.register()
+    if interactive():
+        progress.record(slug, "open", "lesson", "opened")
+    print(f"cluster k8s101 · {version} · {nodes} nodes ready · namespace {api.namespace} (fresh)")
+    return api
+
+
+def _settings() -> Settings:
+    found = cluster.find()
+    if found is None:
+        raise Problem("no cluster is running", where="this machine", then="k8s101 up")
+    return found.settings
+
+
+def bypass_proxies(settings: Settings) -> None:
+    """Keep requests to this machine and to the cluster away from any proxy, here and in child processes."""
+    ranges = settings.ranges
+    own = ["127.0.0.1", "localhost", "::1", *map(str, (ranges.nodes, ranges.pods, ranges.services))]
+    for name in ("NO_PROXY", "no_proxy"):
+        given = [entry for entry in os.environ.get(name, "").split(",") if entry]
+        os.environ[name] = ",".join(dict.fromkeys([*given, *own]))
+
+
+def _client(kubeconfig: Path) -> ApiClient:
+    configuration = Configuration()
+    try:
+        load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+    except PermissionError:
+        raise Problem(
+            "the workshop's kubeconfig belongs to somebody else",
+            where=str(kubeconfig),
+            then="k8s101 up (as the user who runs the notebooks, through sudo)",
+        ) from None
+    configuration.proxy = None
+    return ApiClient(configuration)
+
+
+def prove_identity(api: Api) -> str:
+    """Compare the cluster's id with the one written when it was made; return it.
+
+    Raises:
+        Problem: another cluster answers, or none.
+    """
+    settings = api.settings
+    identity = (settings.state / "identity").read_text().strip()
+    expected = {"id": identity, "ca": ca_fingerprint(settings.kubeconfig)}
+    try:
+        found = api.rest.call("GET", f"/api/v1/namespaces/kube-system/configmaps/{IDENTITY}")
+    except NotFoundException:
+        found = {}
+    except HTTPError:
+        raise Problem("the cluster does not answer", where=api.client.configuration.host, then="k8s101 up") from None
+    if found.get("data") != expected:
+        raise Problem(
+            "another cluster answers at the address of the workshop's cluster; nothing was changed",
+            where=f"{api.client.configuration.host}, ConfigMap kube-system/{IDENTITY}",
+            then="k8s101 down, then k8s101 up",
+        )
+    return identity
+
+
+def ca_fingerprint(kubeconfig: Path) -> str:
+    """Return the SHA-256 of the certificate authority that a kubeconfig trusts, as hex digits."""
+    entry = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
+    return hashlib.sha256(base64.b64decode(entry["certificate-authority-data"])).hexdigest()
+
+
+def _ready(api: Api) -> tuple[str, int]:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            nodes = api.rest.list("Node", "")
+            lazy = [n["metadata"]["name"] for n in nodes if condition(n, "Ready").get("status") != "True"]
+            if nodes and not lazy:
+                return str(api.rest.call("GET", "/version")["gitVersion"]), len(nodes)
+        except (ApiException, HTTPError):
+            lazy = ["the API server"]
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"not ready after {READY_SECONDS} s: {', '.join(lazy) or 'there are no nodes'}",
+                where=api.client.configuration.host,
+                then="k8s101 up",
+            )
+        time.sleep(0.2)
+
+
+def fresh_namespace(api: Api, identity: str) -> None:
+    """Delete the lesson's namespace if it is ours, wait until it is gone, and make it anew."""
+    label = {LABEL: identity}
+    old = api.rest.get("Namespace", api.namespace, "")
+    if old:
+        drop_namespace(api, old, label)
+    body = {"metadata": {"name": api.namespace, "labels": label}}
+    path = f"/api/v1/namespaces/{api.namespace}"
+    _until(api, "deleted", lambda: api.rest.get("Namespace", api.namespace, "") is None)
+    api.rest.call("POST", "/api/v1/namespaces", body | {"apiVersion": "v1", "kind": "Namespace"})
+    _until(api, "usable", lambda: bool(api.rest.call("GET", f"{path}/serviceaccounts")["items"]))
+
+
+def drop_namespace(api: Api, old: Object, label: dict[str, str]) -> None:
+    """Delete a namespace that bears our label, its Pods at once.
+
+    Raises:
+        Problem: the namespace bears another label.
+    """
+    name = old["metadata"]["name"]
+    if not label.items() <= old["metadata"].get("labels", {}).items():
+        raise Problem(
+            f"namespace {name} was not made by this workshop; it stays as it is",
+            where=api.client.configuration.host,
+            then=f"rename or delete it yourself: kubectl delete namespace {name}",
+        )
+    api.rest.call("DELETE", f"/api/v1/namespaces/{name}")
+    pods = f"/api/v1/namespaces/{name}/pods"
+    api.rest.call("DELETE", pods, gracePeriodSeconds=1)  # the lesson is over: nobody waits for farewells
+
+
+def _until(api: Api, what: str, test: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + FRESH_SECONDS
+    while not test():
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"namespace {api.namespace} is not {what} after {FRESH_SECONDS} s: {_blockers(api)}",
+                where=api.client.configuration.host,
+                then=f"kubectl get all --namespace {api.namespace}",
+            )
+        time.sleep(0.1)
+
+
+def _blockers(api: Api) -> str:
+    item = api.rest.get("Namespace", api.namespace, "") or {}
+    conditions: Iterable[Object] = item.get("status", {}).get("conditions") or []
+    return "; ".join(entry["message"] for entry in conditions if entry["status"] == "True") or "no cause reported"

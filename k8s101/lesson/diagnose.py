@@ -1,0 +1,90 @@
+"""Name the cause of a trouble from what the cluster itself reports."""
+
+from __future__ import annotations
+
+from k8s101.lesson.names import condition, owner, pod_state, ready, short, tidy
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+
+
+def cause(api: Api, item: Object) -> str:
+    """Return one sentence on why an object is not as it should be.
+
+    Args:
+        api: the lesson.
+        item: the object as it is now.
+    """
+    kind = item["kind"]
+    if kind == "Pod":
+        return why_pod(api, item)
+    if kind == "Service":
+        return why_service(api, item)
+    if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"):
+        return why_workload(api, item)
+    for entry in item.get("status", {}).get("conditions") or []:
+        if entry.get("message"):
+            return f"{entry['type']}={entry['status']}: {tidy(entry['message'])}"
+    return _last_warning(api, item) or "the cluster reports no cause"
+
+
+def why_pod(api: Api, pod: Object) -> str:
+    """Return one sentence on why a Pod is not ready."""
+    name, state = short(pod), pod_state(pod)
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
+    if state == "not ready":
+        return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
+    return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"
+
+
+def why_workload(api: Api, item: Object) -> str:
+    """Return one sentence on why a Deployment, or the like, lacks ready Pods."""
+    pods = [pod for pod in pods_of(api, item) if not ready(pod) and pod_state(pod) != "stopping"]
+    if pods:  # the newest Pods show what the latest change did
+        return why_pod(api, max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"]))
+    if item["spec"].get("paused"):
+        return f"{item['kind']} {item['metadata']['name']} is paused: changes wait until it is resumed"
+    failure = condition(item, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return f"Pods cannot be created: {tidy(failure.get('message', ''))}"
+    if item["spec"].get("replicas") == 0:
+        return f"{item['kind']} {item['metadata']['name']} asks for 0 replicas"
+    return _last_warning(api, item) or "all its Pods are ready; its controller has not reported more"
+
+
+def why_service(api: Api, service: Object) -> str:
+    """Return one sentence on why a Service has no ready endpoints."""
+    name = service["metadata"]["name"]
+    selector = service["spec"].get("selector") or {}
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    if not selector:
+        return f"Service {name} has no selector, so nobody fills in its endpoints"
+    pods = api.list("Pod", wanted)
+    if not pods:
+        return f"Service {name} has no endpoints: its selector {wanted} matches no Pod label"
+    waiting = [pod for pod in pods if not ready(pod)]
+    if len(waiting) == len(pods):
+        return f"Service {name} has no ready endpoints: {why_pod(api, waiting[0])}"
+    return f"Service {name} has {len(pods) - len(waiting)} ready endpoints"
+
+
+def pods_of(api: Api, item: Object) -> list[Object]:
+    """Return the Pods that an object owns, directly or through a ReplicaSet or a Job."""
+    uids = {item["metadata"]["uid"]}
+    for kind in ("ReplicaSet", "Job"):
+        uids |= {entry["metadata"]["uid"] for entry in api.list(kind) if owner(entry) in uids}
+    return [pod for pod in api.list("Pod") if owner(pod) in uids]
+
+
+def _last_warning(api: Api, item: Object) -> str:
+    uid = item["metadata"]["uid"]
+    events = [
+        event
+        for event in api.rest.list("Event", item["metadata"].get("namespace", "default"))
+        if event["type"] == "Warning" and event["involvedObject"].get("uid") == uid
+    ]
+    if not events:
+        return ""
+    last = max(events, key=lambda event: event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+    return tidy(str(last["message"]).split("\n")[0])

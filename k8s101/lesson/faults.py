@@ -1,0 +1,226 @@
+"""Break something on purpose, show the evidence, and heal it again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from k8s101.cluster import cluster
+from k8s101.cluster.cluster import Component
+from k8s101.errors import Problem
+from k8s101.lesson.diagnose import pods_of, why_pod, why_service
+from k8s101.lesson.names import condition, pod_state
+from k8s101.lesson.rest import MERGE, Object
+from k8s101.lesson.session import Api, current, split
+from k8s101.lesson.wait import poll, rolled_out
+
+PROCESS_SECONDS = 20
+NODE_SECONDS = 60
+WORKLOAD_SECONDS = 60
+MISSING_TAG = "missing"
+
+
+class Part:
+    """A component or node of the cluster that can be taken away and brought back.
+
+    Args:
+        real: the cluster's own handle.
+    """
+
+    def __init__(self, real: Component) -> None:
+        self._real = real
+        self.name = real.name
+
+    def stop(self) -> None:
+        """Stop it, wait until it has ended, and print one line."""
+        self._real.stop()
+        self._wait(False)
+        print(f"{self.name} stopped")
+
+    def kill(self) -> None:
+        """Kill it, as a crash would, and print one line; what is restarted automatically comes back."""
+        self._real.kill()
+        print(f"{self.name} killed")
+
+    def start(self) -> None:
+        """Start it, wait until it runs, and print one line."""
+        self._real.start()
+        self._wait(True)
+        print(f"{self.name} runs")
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self._real.running
+
+    def _wait(self, wanted: bool) -> None:
+        deadline = time.monotonic() + PROCESS_SECONDS
+        while self._real.running is not wanted:
+            if time.monotonic() > deadline:
+                state = "running" if wanted else "ended"
+                raise Problem(f"{self.name} has not {state}", where="the cluster", then=f"k8s101 logs {self.name}")
+            time.sleep(0.1)
+
+
+def component(name: str) -> Part:
+    """Return a part of the cluster: `etcd`, `kube-scheduler`, `worker-1`, `worker-1/kubelet` …
+
+    Args:
+        name: as `k8s101 status` shows it.
+
+    Raises:
+        Problem: no cluster is running.
+    """
+    found = cluster.find()
+    if found is None:
+        raise Problem("no cluster is running", where="this machine", then="k8s101 up")
+    return Part(found.component(name))
+
+
+@dataclass
+class Fault:
+    """Something broken on purpose, until `heal`.
+
+    Args:
+        name: which fault.
+        target: what it was done to.
+        symptom: waits until the trouble shows and says it in one line.
+        undo: restores what was, and waits until it holds.
+    """
+
+    name: str
+    target: str
+    symptom: Callable[[], str]
+    undo: Callable[[], None]
+
+    def evidence(self) -> None:
+        """Wait until the trouble shows and print it."""
+        print(self.symptom())
+
+    def heal(self) -> None:
+        """Restore what was, wait until it holds, and print one line."""
+        self.undo()
+        print(f"{self.target} healed")
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.undo()
+
+
+def fault(name: str, target: str) -> Fault:
+    """Break something; `.evidence()` shows the symptom, `.heal()` restores it.
+
+    Args:
+        name: `component stopped`, `node dead`, `image missing` or `selector mismatch`.
+        target: the component, the node, the Deployment or the Service.
+
+    Raises:
+        Problem: there is no such fault or target.
+    """
+    if name not in FAULTS:
+        raise Problem(f"there is no fault {name!r}", where="this cell", then=f"one of: {', '.join(FAULTS)}")
+    return FAULTS[name](current(), target)
+
+
+def _component_stopped(api: Api, target: str) -> Fault:
+    part = component(target)._real
+    part.stop()
+
+    def symptom() -> str:
+        return f"{target} runs" if part.running else f"{target} does not run"
+
+    return Fault("component stopped", target, symptom, lambda: component(target)._real.start())
+
+
+def _node_dead(api: Api, target: str) -> Fault:
+    part = component(target)._real
+    part.kill()
+
+    def lost(item: Object | None) -> str | None:
+        status = condition(item or {}, "Ready").get("status")
+        return f"is not ready: Ready={status}" if status not in ("True", None) else None
+
+    def back(item: Object | None) -> str | None:
+        return "ready" if condition(item or {}, "Ready").get("status") == "True" else None
+
+    def undo() -> None:
+        part.start()
+        poll(f"node/{target}", back, NODE_SECONDS, "Ready")
+
+    return Fault("node dead", target, lambda: f"{target} {poll(f'node/{target}', lost, NODE_SECONDS, 'lost')}", undo)
+
+
+def _image_missing(api: Api, target: str) -> Fault:
+    item = _existing(api, target)
+    container = item["spec"]["template"]["spec"]["containers"][0]
+    image = str(container["image"])
+    _set_image(api, item, image.rpartition(":")[0] + f":{MISSING_TAG}")
+
+    def stuck(found: Object | None) -> str | None:
+        for pod in pods_of(api, found or item):
+            if "Image" in pod_state(pod):
+                return why_pod(api, pod)
+        return None
+
+    def undo() -> None:
+        _set_image(api, item, image)
+        poll(target, rolled_out, WORKLOAD_SECONDS, "rolled out")
+
+    return Fault("image missing", target, lambda: poll(target, stuck, WORKLOAD_SECONDS, "stuck"), undo)
+
+
+def _selector_mismatch(api: Api, target: str) -> Fault:
+    item = _existing(api, target)
+    selector = dict(item["spec"]["selector"])
+    wrong = {key: f"{value}-typo" for key, value in selector.items()}
+    _patch(api, item, {"spec": {"selector": wrong}})
+
+    def empty(found: Object | None) -> str | None:
+        return why_service(api, found) if found and not _addresses(api, found) else None
+
+    def filled(found: Object | None) -> str | None:
+        return "serves" if found and _addresses(api, found) else None
+
+    def undo() -> None:
+        _patch(api, item, {"spec": {"selector": selector}})
+        poll(target, filled, WORKLOAD_SECONDS, "served")
+
+    return Fault("selector mismatch", target, lambda: poll(target, empty, WORKLOAD_SECONDS, "without endpoints"), undo)
+
+
+FAULTS: dict[str, Callable[[Api, str], Fault]] = {
+    "component stopped": _component_stopped,
+    "node dead": _node_dead,
+    "image missing": _image_missing,
+    "selector mismatch": _selector_mismatch,
+}
+
+
+def _existing(api: Api, target: str) -> Object:
+    item = api.get(target)
+    if item is None:
+        raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=f'show("{split(target)[0]}")')
+    return item
+
+
+def _addresses(api: Api, service: Object) -> int:
+    """Count the ready endpoints of a Service."""
+    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service['metadata']['name']}")
+    return sum(bool(entry["conditions"].get("ready")) for piece in slices for entry in piece.get("endpoints") or [])
+
+
+def _set_image(api: Api, item: Object, image: str) -> None:
+    containers = [dict(entry) for entry in item["spec"]["template"]["spec"]["containers"]]
+    containers[0]["image"] = image
+    _patch(api, item, {"spec": {"template": {"spec": {"containers": containers}}}})
+
+
+def _patch(api: Api, item: Object, change: Object) -> None:
+    resource = api.rest.resource(item["kind"], item["apiVersion"])
+    api.rest.call("PATCH", resource.path(api.namespace, item["metadata"]["name"]), change, MERGE)

@@ -1,0 +1,117 @@
+"""Wait for a condition with a deadline, and say why when it does not come."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from k8s101.errors import Problem
+from k8s101.lesson.diagnose import cause
+from k8s101.lesson.names import condition
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import current, split
+
+INTERVAL_SECONDS = 0.1
+
+Test = Callable[[Object | None], str | None]
+"""Given the object, or None if there is none: what holds now, in words, or None to wait on."""
+
+
+def wait_for(target: str, until: str, timeout: float = 60) -> None:
+    """Wait until an object is as wanted, and print one line.
+
+    Args:
+        target: `kind/name`.
+        until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
+            than True), `rolled out`, `deleted`, or a path with a value, `{.status.readyReplicas}=5`.
+        timeout: seconds.
+
+    Raises:
+        Problem: the deadline passed; it names the cause that the cluster reports.
+    """
+    test = _test(until)
+    words = poll(target, test, timeout, until)
+    print(f"{target} {words}")
+
+
+def poll(target: str, test: Test, timeout: float, until: str) -> str:
+    """Look at an object again and again until the test is content; return its words."""
+    api = current()
+    split(target)
+    deadline = time.monotonic() + timeout
+    item: Object | None = None
+    while time.monotonic() < deadline:
+        try:
+            item = api.get(target)
+        except (ApiException, HTTPError) as error:
+            if isinstance(error, ApiException) and error.status not in (429, 500, 503, 504):
+                raise
+        else:
+            if words := test(item):
+                return words
+        time.sleep(INTERVAL_SECONDS)
+    found = f"{target} is not {until} after {timeout:g} s"
+    reason = cause(api, item) if item else "there is no such object"
+    raise Problem(f"{found}: {reason}", where=f"namespace {api.namespace}", then=f'kubectl("describe {target}")')
+
+
+def _test(until: str) -> Test:
+    if until == "deleted":
+        return lambda item: None if item else "deleted"
+    if until == "rolled out":
+        return rolled_out
+    if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
+        return lambda item: _path_equals(item, path[1], path[2])
+    kind, _, status = until.partition("=")
+    return lambda item: _has_condition(item, kind, status or "True")
+
+
+def _has_condition(item: Object | None, kind: str, status: str) -> str | None:
+    if item is None or not _observed(item):
+        return None
+    entry = condition(item, kind)
+    if entry.get("status") != status:
+        return None
+    if status == "True":
+        return kind
+    return f"{kind}={status} {entry.get('reason', '')}".rstrip()
+
+
+def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
+    found: Any = item
+    for part in re.findall(r"\w+|\[\d+\]", path):
+        try:
+            found = found[int(part[1:-1])] if part.startswith("[") else found[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    text = str(found).lower() if isinstance(found, bool) else str(found)
+    return f"{path.rpartition('.')[2]}={text}" if text == wanted else None
+
+
+def rolled_out(item: Object | None) -> str | None:
+    """Tell that all Pods of a Deployment, or the like, are new and ready, as `kubectl rollout status`."""
+    if item is None or not _observed(item):
+        return None
+    status = item.get("status", {})
+    if item["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        counts = (status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+    else:
+        wanted = item["spec"].get("replicas", 1)
+        counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+        if status.get("replicas", 0) != wanted:
+            return None
+    return f"rolled out · {wanted} of {wanted} ready" if set(counts) == {wanted} else None
+
+
+def _observed(item: Object) -> bool:
+    """Tell whether the status speaks of the current spec; objects without a generation always do."""
+    observed = item.get("status", {}).get("observedGeneration")
+    if observed is None and item["kind"] in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
+        return False
+    return observed is None or observed >= item["metadata"].get("generation", 0)
