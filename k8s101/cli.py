@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from .cluster import adopt, selfcheck
 from .cluster import cluster as clusters
 from .cluster import doctor as examination
 from .cluster import reset as resetting
-from .cluster import selfcheck
 from .errors import Problem
 
 NO_CLUSTER = "there is no cluster"
@@ -67,24 +68,44 @@ def _echo(line: str) -> None:
 
 
 @main.command()
-@click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 9), help="Worker nodes of a new cluster.")
+@click.option(
+    "--backend", type=click.Choice(clusters.MADE), help="Kind of a new cluster; the most real one if left out."
+)
+@click.option("--nodes", default=3, show_default=True, type=click.IntRange(1), help="Worker nodes of a new cluster.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), help="Use a cluster of yours instead (kind, k3d, cloud)."
+)
+@click.option("--context", help="Which one of that file; its current one if left out.")
+@click.option("--yes", is_flag=True, help="Use that cluster without asking.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Prove it with a small app at the end.")
-def up(nodes: int, check: bool) -> None:
-    """Start the cluster, or repair what is not running of it."""
+def up(backend: str | None, nodes: int, kubeconfig: Path | None, context: str | None, yes: bool, check: bool) -> None:
+    """Start the cluster, or repair what is not running of it.
+
+    Root gets real nodes; others get what this machine allows them.
+    """
     # SIGTERM must clean up like Ctrl-C does
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    cluster = clusters.up(_echo, node_count=nodes)
+    if kubeconfig:
+        adopt.adopt(clusters.state_dir(), kubeconfig, context, lambda found: yes or _confirmed(found))
+    cluster = clusters.up(_echo, backend=backend, node_count=nodes)
     resetting.record_once(cluster)
     if check:
         click.echo(selfcheck.run(cluster))
     click.echo(f"kubeconfig: {cluster.settings.kubeconfig}\nnext: make lab, or k8s101 status")
 
 
+def _confirmed(found: str) -> bool:
+    if not sys.stdin.isatty():
+        raise Problem("nobody is here to confirm the cluster", where=found, then="add --yes if it is the right one")
+    click.echo(f"{found}\nThe workshop will make and delete namespaces named k8s101-… in it.", err=True)
+    return click.confirm("Use this cluster?", err=True)
+
+
 @main.command()
 def down() -> None:
     """Remove the cluster and everything it made on this machine."""
     _needs_root()
-    click.echo("removed" if clusters.down() else NO_CLUSTER)
+    click.echo("removed" if clusters.down(report=_echo) else NO_CLUSTER)
 
 
 @main.command()
@@ -180,14 +201,13 @@ def lab(arguments: tuple[str, ...]) -> None:
     jupyter.open_lab(arguments)
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...]) -> None:
-    """Run all tests (make test)."""
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Also run what takes long.")
+def test(everything: bool) -> None:
+    """Run all tests on a cluster of their own (the same as make test)."""
     from . import testing
 
-    sys.exit(testing.run(arguments))
-
+    sys.exit(testing.run(everything=everything))
 
 
 if __name__ == "__main__":

@@ -163,9 +163,7 @@ def _plan(go: str, component: Component, tools: list[Tool], left: int, report: R
 class _Meter:
     """Counts the packages that the Go command says it compiles."""
 
-    def __init__(
-        self, component: Component, done: int, share: int, total: int, left: int, report: Report
-    ) -> None:
+    def __init__(self, component: Component, done: int, share: int, total: int, left: int, report: Report) -> None:
         self.component, self.left, self.total, self.report = component, left, total, report
         self.done, self.end = done, done + share
         self.tool = ""

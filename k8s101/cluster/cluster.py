@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-import hashlib
+import datetime as dt
 import os
-import secrets
 import shutil
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
-import yaml
 
 from ..errors import Problem
-from . import images, process
+from . import host, identity, rpc
 from .api import Api
-from .backends import nodes as backend
-from .backends.base import FULL, Capabilities
-from .binaries import ensure
-from .settings import ROOT, SYSTEM_STATE, Settings, invoking_user
+from .backends import existing, nodes, simulated
+from .backends.base import Backend, Capabilities, Get
+from .component import Component, Process
+from .settings import SYSTEM_STATE, Settings, user_state_dir
+
+BACKENDS: Mapping[str, Backend] = {"nodes": nodes, "simulated": simulated, "existing": existing}
+
+MADE = ("nodes", "simulated")
+"""Those that `up` makes; the other one is named by its kubeconfig."""
 
 READY_SECONDS = 120
 """How long a start may take before it counts as failed; slow machines need half a minute."""
 
-IDENTITY = ("kube-system", "k8s101-identity")
-"""Namespace and name of the ConfigMap by which a cluster is recognised before it is written to."""
+LONGEST_STATE = 80
+"""In characters: a Unix socket below it must fit into 107, with what the supervisor adds to its name."""
 
 Report = Callable[[str], None]
 
 
 def state_dir() -> Path:
-    """Return the state directory that commands use: `K8S101_STATE`, else the machine's one."""
-    return Path(os.environ.get("K8S101_STATE", SYSTEM_STATE))
+    """Return the state directory that commands use.
+
+    It is `K8S101_STATE`; for root the machine's one; for others their own, or else the machine's one if
+    they started that cluster with sudo.
+    """
+    if explicit := os.environ.get("K8S101_STATE"):
+        return Path(explicit).absolute()
+    own = user_state_dir()
+    if os.getuid() == 0:
+        return SYSTEM_STATE
+    if not (own / "settings.json").exists() and os.access(SYSTEM_STATE / "kubeconfig", os.R_OK):
+        return SYSTEM_STATE
+    return own
+
+
+def default_backend() -> str:
+    """Return the backend of a new cluster: the most real one that this user can start."""
+    return "nodes" if nodes.possible() else "simulated"
 
 
 def find(state: Path | None = None) -> Cluster | None:
@@ -45,59 +63,6 @@ def find(state: Path | None = None) -> Cluster | None:
         return Cluster(Settings.load(state or state_dir()))
     except FileNotFoundError:
         return None
-
-
-@dataclass(frozen=True)
-class Process:
-    """One supervised process.
-
-    Args:
-        name: component (`etcd`), node (`worker-1`) or component of a node (`worker-1/kubelet`).
-        state: the supervisor's word: RUNNING, STOPPED, EXITED, BACKOFF, …
-        pid: its number in the supervisor's process namespace, 0 when it does not run.
-    """
-
-    name: str
-    state: str
-    pid: int
-
-
-class Component:
-    """A part of the cluster that can be stopped and started.
-
-    Args:
-        cluster: the cluster.
-        name: as in `Process`.
-    """
-
-    def __init__(self, cluster: Cluster, name: str) -> None:
-        self.name = name
-        self._cluster = cluster
-
-    def start(self) -> None:
-        """Start it."""
-        self._cluster.control("start", self.name)
-
-    def stop(self) -> None:
-        """Stop it in good order."""
-        self._cluster.control("stop", self.name)
-
-    def kill(self) -> None:
-        """Kill it, as a crash would; what is restarted automatically comes back."""
-        self._cluster.control("kill", self.name)
-
-    def pause(self) -> None:
-        """Freeze it without ending it."""
-        self._cluster.control("pause", self.name)
-
-    def resume(self) -> None:
-        """Let it run on after `pause`."""
-        self._cluster.control("resume", self.name)
-
-    @property
-    def running(self) -> bool:
-        """Whether its process runs."""
-        return any(p.name == self.name and p.state in ("RUNNING", "STARTING") for p in self._cluster.processes())
 
 
 class Cluster:
@@ -111,9 +76,19 @@ class Cluster:
         self.settings = settings
 
     @property
+    def backend(self) -> Backend:
+        """How this kind of cluster is made."""
+        return BACKENDS[self.settings.backend]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the whole cluster is the workshop's, not only namespaces in it."""
+        return self.settings.backend != "existing"
+
+    @property
     def capabilities(self) -> Capabilities:
         """What notebooks may rely on."""
-        return FULL
+        return self.backend.capabilities(self.settings)
 
     @property
     def api(self) -> Api:
@@ -123,7 +98,18 @@ class Cluster:
     @property
     def identity(self) -> str:
         """The random id that the cluster got at its first start."""
-        return (self.settings.state / "identity").read_text().strip()
+        return identity.read(self.settings)
+
+    def verify(self, get: Get) -> None:
+        """Check, before anything is written, that the right cluster answers.
+
+        Args:
+            get: returns the object at a path of the API.
+
+        Raises:
+            Problem: another cluster answers.
+        """
+        self.backend.verify(self.settings, get)
 
     def control(self, verb: str, *arguments: Any) -> Any:
         """Ask the host supervisor for one of the verbs of `control.Control`.
@@ -131,7 +117,7 @@ class Cluster:
         Raises:
             Problem: it does not run, may not be asked, or knows no such name.
         """
-        proxy = process.client(self.settings.control_socket)
+        proxy = rpc.client(self.settings.control_socket)
         try:
             return getattr(proxy.k8s101, verb)(*arguments)
         except PermissionError as error:
@@ -156,7 +142,9 @@ class Cluster:
         raise Problem(f"{verb} {name}: {words}", where=str(self.settings.control_socket), then="k8s101 status")
 
     def processes(self) -> list[Process]:
-        """Return all supervised processes."""
+        """Return all supervised processes; none of a cluster that others run."""
+        if not self.ours:
+            return []
         return [Process(row["name"], row["state"], row["pid"]) for row in self.control("status")]
 
     def component(self, name: str) -> Component:
@@ -164,64 +152,39 @@ class Cluster:
         return Component(self, name)
 
     def running(self) -> bool:
-        """Tell whether the host supervisor runs."""
-        return backend.supervisor_pid(self.settings) is not None
+        """Tell whether its processes run."""
+        return self.backend.running(self.settings)
 
     def wait_ready(self, report: Report) -> None:
-        """Wait until every node is Ready and the cluster's DNS serves.
+        """Wait until every node is Ready and what else the backend waits for holds.
 
         Raises:
             Problem: it took longer than two minutes.
         """
         api, nodes = self.api, set(self.settings.nodes)
+        started = host.started_at(self.settings)
 
         def nodes_ready() -> bool:
-            return nodes <= {n["metadata"]["name"] for n in api.get("/api/v1/nodes")["items"] if _is_ready(n)}
+            # what a node said before the cluster was stopped still stands in its status
+            leases = api.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")["items"]
+            alive = {lease["metadata"]["name"] for lease in leases if _renewed(lease) >= started}
+            ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if _is_ready(node)}
+            return nodes <= alive & ready
 
-        def dns_ready() -> bool:
-            dns = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
-            return dns.get("status", {}).get("readyReplicas", 0) >= 1
+        if nodes:
+            api.wait("nodes Ready", nodes_ready, READY_SECONDS)
+            report(f"{len(nodes)} nodes ready")
+        for what, condition in self.backend.waits(self.settings).items():
+            api.wait(what, condition, READY_SECONDS)
+            report(what)
 
-        api.wait("nodes Ready", nodes_ready, READY_SECONDS)
-        report(f"{len(nodes)} nodes ready")
-        api.wait("cluster DNS ready", dns_ready, READY_SECONDS)
-        report("cluster DNS ready")
-
-    def apply_base(self) -> None:
-        """Apply what every cluster has: its nodes, access rules, DNS and identity."""
-        api, settings = self.api, self.settings
-        for index, name in enumerate(settings.nodes, start=1):
-            api.apply(node_manifest(settings, name, index))
-        for path in sorted((ROOT / "manifests/base").glob("*.yaml")):
-            text = path.read_text().replace("10.96.0.10", str(settings.ranges.dns))
-            for manifest in yaml.safe_load_all(text):
-                api.apply(manifest)
-        namespace, name = IDENTITY
-        api.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": name, "namespace": namespace},
-                "data": {"id": self.identity, "ca": fingerprint(settings)},
-            }
-        )
+    def populate(self) -> None:
+        """Write what every cluster has: its nodes, access rules, DNS and identity."""
+        self.backend.populate(self.settings, self.api)
 
 
-def fingerprint(settings: Settings) -> str:
-    """Return the SHA-256 of the cluster's CA certificate file, in hexadecimal."""
-    return hashlib.sha256((settings.pki / "ca.crt").read_bytes()).hexdigest()
-
-
-def node_manifest(settings: Settings, name: str, index: int) -> dict[str, Any]:
-    """Return the Node object that a kubelet will find when it registers: its Pod range and labels."""
-    pods = str(settings.ranges.pods_of(index))
-    labels = {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"podCIDR": pods, "podCIDRs": [pods]},
-    }
+def _renewed(lease: dict[str, Any]) -> dt.datetime:
+    return dt.datetime.fromisoformat(lease["spec"]["renewTime"])
 
 
 def _is_ready(node: dict[str, Any]) -> bool:
@@ -245,52 +208,67 @@ def _exclusive(state: Path) -> Iterator[None]:
         raise Problem("the state directory belongs to root", where=str(state), then="sudo -E k8s101 …") from error
 
 
-def up(report: Report, *, node_count: int = 3) -> Cluster:
+def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cluster:
     """Start the cluster, or repair what is not running of it; nothing happens to one that runs.
 
     Args:
         report: called with a line for each finished step.
+        backend: kind of a new cluster; the most real one that can start if left out.
         node_count: worker nodes of a new cluster.
 
     Raises:
         Problem: the machine lacks something, or a part did not become ready.
     """
-    backend.check()
     state = state_dir()
-    tools = ensure(backend.TOOLS)
-    archive = images.ensure_images()
+    known = find(state)
+    name = known.settings.backend if known else backend or default_backend()
+    if backend not in (None, name):
+        raise Problem(f"a cluster of the kind {name} is here already", where=str(state), then="k8s101 down")
+    BACKENDS[name].check()
+    parts = BACKENDS[name].prepare()
     began = time.monotonic()
 
     def timed(line: str) -> None:
         report(f"{line} after {time.monotonic() - began:.1f} s")
 
     with _exclusive(state):
-        cluster = find(state) or _create(state, node_count)
+        cluster = find(state) or Cluster(lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
         if cluster.running():
             repair(cluster)
         else:
-            backend.stop(cluster.settings)
-            backend.configure(cluster.settings, tools, archive)
-            backend.start(cluster.settings)
-        pid = backend.supervisor_pid(cluster.settings)
-        assert pid is not None, "the supervisor was just seen running"
-        backend.router.connect_host(cluster.settings, pid)
+            cluster.backend.start(cluster.settings, parts)
+            # ports may have changed
+            cluster = Cluster(Settings.load(state))
+        cluster.backend.connect(cluster.settings)
         cluster.api.wait("API server answers", cluster.api.ready, READY_SECONDS)
         timed("control plane answers")
-        cluster.apply_base()
+        cluster.populate()
         cluster.wait_ready(timed)
     return cluster
 
 
-def _create(state: Path, node_count: int) -> Cluster:
+def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
+    """Make a state directory and save the settings of a new cluster in it.
+
+    Args:
+        state: the directory.
+        create: returns the settings.
+
+    Raises:
+        Problem: the directory's path is too long.
+    """
+    if len(str(state)) > LONGEST_STATE:
+        raise Problem(
+            "the path of the state directory is too long for a Unix socket",
+            where=str(state),
+            then="K8S101_STATE=/tmp/k8s101-$USER k8s101 up, with the same variable for every other command",
+        )
+    settings = create()
     state.mkdir(parents=True, exist_ok=True)
-    state.chmod(0o755)
-    user = invoking_user()
-    ranges = backend.choose_ranges()
-    settings = Settings(state, ranges=ranges, node_count=node_count, owner=(user.uid, user.gid))
+    state.chmod(0o755 if settings.backend == "nodes" else 0o700)
+    identity.create(state)
     settings.save()
-    (state / "identity").write_text(secrets.token_hex(8) + "\n")
-    return Cluster(settings)
+    return settings
 
 
 def repair(cluster: Cluster) -> None:
@@ -321,17 +299,25 @@ def log_file(cluster: Cluster, name: str) -> Path:
 def stop(cluster: Cluster) -> None:
     """Stop the whole cluster and keep its state."""
     with _exclusive(cluster.settings.state):
-        backend.stop(cluster.settings)
+        cluster.backend.stop(cluster.settings)
 
 
-def down(state: Path | None = None) -> bool:
-    """Remove the cluster and everything it made on this machine; return whether there was one."""
+def down(state: Path | None = None, report: Report = lambda line: None) -> bool:
+    """Remove the cluster and everything it made on this machine.
+
+    Args:
+        state: its state directory.
+        report: called with a line for each thing that had to stay.
+
+    Returns:
+        Whether there was one.
+    """
     directory = state or state_dir()
     cluster = find(directory)
     if cluster is None:
         return False
     with _exclusive(directory):
-        backend.stop(cluster.settings)
+        cluster.backend.forget(cluster.settings, report)
         shutil.rmtree(directory)
     Path(f"{directory}.lock").unlink(missing_ok=True)
     return True

@@ -6,7 +6,11 @@ privileges can take the cluster apart, and nothing else of the machine.
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import time
+import xmlrpc.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +20,14 @@ from supervisor.http import NOT_DONE_YET
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.xmlrpc import Faults, RPCError
 
-from . import process
+from . import rpc
 from .backends.node_files import write_node_files
-from .components.control_plane import ETCD_CLIENT_URL, write_encryption
+from .components.control_plane import etcd_url, write_encryption
 from .settings import Settings
 
 NODE_CALL_SECONDS = 10
+POLL_SECONDS = 0.02
+NAME = re.compile(r"[a-z-]+|(?P<node>worker-[1-9])(/(?P<component>[a-z-]+))?")
 
 
 def make_rpcinterface(supervisord: Any, state: str, etcdctl: str) -> Control:
@@ -29,16 +35,49 @@ def make_rpcinterface(supervisord: Any, state: str, etcdctl: str) -> Control:
     return Control(supervisord, Settings.load(Path(state)), Path(etcdctl))
 
 
-def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], Any]) -> Callable[[], Any]:
-    """Run slow work beside the supervisor's loop, which polls the returned function."""
-    future = pool.submit(work)
+class _Threads:
+    """Runs slow work beside the supervisor's loop.
 
-    def poll() -> Any:
-        return future.result() if future.done() else NOT_DONE_YET
+    The loop asks whether work is done when something happens, else once a second; a pipe makes it happen.
 
-    poll.delay = 0.02  # type: ignore[attr-defined]
-    poll.rpcinterface = None  # type: ignore[attr-defined]
-    return poll
+    Args:
+        socket_map: the files that the loop watches.
+    """
+
+    def __init__(self, socket_map: dict[int, Any]) -> None:
+        self._pool = ThreadPoolExecutor(4)
+        self._end, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        socket_map[self._end] = self
+
+    def run(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        """Start work and return the function that the supervisor polls for its result."""
+        future = self._pool.submit(work)
+        future.add_done_callback(self._ring)
+
+        def poll() -> Any:
+            return future.result() if future.done() else NOT_DONE_YET
+
+        poll.delay = POLL_SECONDS  # type: ignore[attr-defined]
+        poll.rpcinterface = None  # type: ignore[attr-defined]
+        return poll
+
+    def _ring(self, _: object) -> None:
+        os.write(self._bell, b".")
+        # the loop does not ask twice within its delay
+        time.sleep(2 * POLL_SECONDS)
+        os.write(self._bell, b".")
+
+    def readable(self) -> bool:
+        """Tell the loop to wake up for the pipe."""
+        return True
+
+    def writable(self) -> bool:
+        """Tell the loop that nothing is written from it."""
+        return False
+
+    def handle_read_event(self) -> None:
+        """Empty the pipe."""
+        os.read(self._end, 4096)
 
 
 class Control:
@@ -54,7 +93,7 @@ class Control:
         self._host = SupervisorNamespaceRPCInterface(supervisord)
         self._settings = settings
         self._etcdctl = etcdctl
-        self._pool = ThreadPoolExecutor(4)
+        self._threads = _Threads(supervisord.options.get_socket_map())
 
     def start(self, name: str) -> Any:
         """Start a component or a node."""
@@ -77,16 +116,26 @@ class Control:
         return self._each(name, "signalProcess", "CONT")
 
     def _each(self, name: str, method: str, argument: Any) -> Any:
-        node, _, component = name.partition("/")
+        # supervisor also knows groups, which no name of ours means
+        parts = NAME.fullmatch(name) if isinstance(name, str) else None
+        if not parts:
+            raise RPCError(Faults.BAD_NAME, str(name))
+        node, component = parts["node"], parts["component"]
+        if node and not (self._settings.node_dir(node) / "node.json").exists():
+            raise RPCError(Faults.BAD_NAME, name)
         if not component:
             return getattr(self._host, method)(name, argument)
-        return _in_thread(self._pool, lambda: getattr(self._node(node).supervisor, method)(component, argument))
+        return self._threads.run(lambda: self._ask(node, method, component, argument))
 
-    def _node(self, name: str) -> Any:
-        socket = self._settings.node_dir(name) / "supervisor.sock"
-        if not socket.exists():
-            raise RPCError(Faults.BAD_NAME, name)
-        return process.client(socket, NODE_CALL_SECONDS)
+    def _ask(self, node: str, method: str, *arguments: Any) -> Any:
+        """Call a method of a node's own supervisor."""
+        proxy = rpc.client(self._settings.node_dir(node) / "supervisor.sock", NODE_CALL_SECONDS)
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            raise RPCError(fault.faultCode, node) from fault
+        except OSError as error:
+            raise RPCError(Faults.FAILED, f"{node} does not answer") from error
 
     def status(self) -> Any:
         """Return every process as {name, state, pid, start (s since 1970)}."""
@@ -96,12 +145,12 @@ class Control:
         def with_nodes() -> list[dict[str, Any]]:
             return host + [row for node in nodes for row in self._node_rows(node)]
 
-        return _in_thread(self._pool, with_nodes)
+        return self._threads.run(with_nodes)
 
     def _node_rows(self, node: str) -> list[dict[str, Any]]:
         try:
-            infos = self._node(node).supervisor.getAllProcessInfo()
-        except (OSError, RPCError):
+            infos = self._ask(node, "getAllProcessInfo")
+        except RPCError:
             return []
         return [self._row(info, f"{node}/") for info in infos]
 
@@ -117,6 +166,8 @@ class Control:
     def add_node(self, name: str) -> Any:
         """Make the files of one more node and start it."""
         index = _index(name)
+        if self._host.getProcessInfo(name)["pid"]:
+            raise RPCError(Faults.ALREADY_STARTED, name)
         write_node_files(self._settings, name, index)
         return self._host.startProcess(name, False)
 
@@ -127,10 +178,12 @@ class Control:
 
     def read_key(self, key: str) -> Any:
         """Return the value of a key in etcd, as it is stored."""
+        if not isinstance(key, str):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, "a key is a text")
         pki = self._settings.pki
         command = (
             str(self._etcdctl),
-            f"--endpoints={ETCD_CLIENT_URL}",
+            f"--endpoints={etcd_url(self._settings)}",
             f"--cacert={pki / 'etcd-ca.crt'}",
             f"--cert={pki / 'etcdctl.crt'}",
             f"--key={pki / 'etcdctl.key'}",
@@ -147,16 +200,17 @@ class Control:
                 raise RPCError(Faults.FAILED, result.stderr.decode(errors="replace")[-300:])
             return result.stdout
 
-        return _in_thread(self._pool, read)
+        return self._threads.run(read)
 
     def encrypt_secrets(self, enabled: bool) -> bool:
         """Switch encryption of Secrets in etcd on or off; the API server reads the file again by itself."""
+        if not isinstance(enabled, bool):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, "true or false")
         write_encryption(self._settings, enabled=enabled)
         return True
 
 
 def _index(name: str) -> int:
-    prefix, _, number = name.partition("-")
-    if prefix != "worker" or not number.isdigit() or not 1 <= int(number) <= 9:
-        raise RPCError(Faults.BAD_NAME, name)
-    return int(number)
+    if not isinstance(name, str) or not re.fullmatch("worker-[1-9]", name):
+        raise RPCError(Faults.BAD_NAME, str(name))
+    return int(name[-1])

@@ -26,7 +26,7 @@ from k8s101.errors import Problem
 
 REACH_SECONDS = 1.5
 STALL_SECONDS = 30
-CHUNK = 1 << 18
+CHUNK = 1 << 15  # what a broken transfer loses at most
 
 
 class Unavailable(Exception):
@@ -131,9 +131,7 @@ def _fetch_rest(url: str, part: Path, progress: Progress, report: Report) -> Non
     headers = {"Range": f"bytes={have}-"} if have else {}
     timeout = (REACH_SECONDS * 2, STALL_SECONDS)
     # Compressed transfers would make the length and the rest of a file mean something else.
-    with requests.get(
-        url, stream=True, timeout=timeout, headers=headers | {"Accept-Encoding": "identity"}
-    ) as answer:
+    with requests.get(url, stream=True, timeout=timeout, headers=headers | {"Accept-Encoding": "identity"}) as answer:
         if answer.status_code == requests.codes.range_not_satisfiable:
             return
         answer.raise_for_status()
@@ -195,7 +193,7 @@ def download(component: Component, tools: Sequence[Tool], target: Path, left: in
         if final.exists():
             continue
         if url is None:
-            raise Unavailable(f"{component.name} publishes no checksums")
+            raise Unavailable(f"there is no release file with a checksum of {tool.name}")
         if not reachable(mirrored(url)):
             raise Unavailable(f"{urlsplit(mirrored(url)).netloc} cannot be reached")
         part = make_dir(target.parent / ".parts") / f"{component.version}-{url.rpartition('/')[2]}"

@@ -11,12 +11,13 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from . import cgroups
-from .components.node import directories
 from .process import SUPERVISORD
 from .router import NODE_LINK, ip, query, set_network_setting, update_service_route
 from .settings import Settings
@@ -35,6 +36,8 @@ CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NE
 # linux/mount.h, linux/fcntl.h, asm-generic/unistd.h, linux/prctl.h
 SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 PR_SET_PDEATHSIG = 1
+
+WAKE_SECONDS = 5
 
 KERNEL_SETTINGS = {
     "vm/overcommit_memory": 1,
@@ -107,13 +110,11 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
     set_network_setting("ip_forward", "1")
 
 
-def _stage(node: Path, plan: dict) -> Path:
+def _stage(node: Path, binds: dict[str, str]) -> Path:
     """Bind what the node needs below its future /run, before anything is covered."""
-    sources = {str(node): "/run/k8s101/node", str(Path(plan["images"]).parent): "/run/k8s101/images"}
-    sources |= directories(plan["tools"])
     stage = node / "run"
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stage))
-    for source, target in sources.items():
+    for source, target in {str(node): "/run/k8s101/node", **binds}.items():
         staged = stage / target.removeprefix("/run/")
         staged.mkdir(parents=True)
         _mount("--bind", source, str(staged))
@@ -122,9 +123,9 @@ def _stage(node: Path, plan: dict) -> Path:
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices))
     for name in DEVICES:
         if Path("/dev", name).exists():
-            facts = os.stat(f"/dev/{name}")
+            facts = Path("/dev", name).stat()
             os.mknod(devices / name, facts.st_mode, facts.st_rdev)
-            os.chmod(devices / name, facts.st_mode & 0o777)
+            (devices / name).chmod(facts.st_mode & 0o777)
     return stage
 
 
@@ -157,9 +158,7 @@ def _arrange_files(stage: Path, base: dict[str, str]) -> None:
 def _make_read_only(path: str) -> None:
     """Make a mount and all below it read-only; util-linux learnt this after Debian 12."""
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
-    if _LIBC.syscall(
-        SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)
-    ):
+    if _LIBC.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)):
         number = ctypes.get_errno()
         raise OSError(number, f"mount_setattr {path}: {os.strerror(number)}")
 
@@ -188,9 +187,19 @@ def _process_one(name: str) -> None:
                 (cgroups.MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
     os.chdir("/")
     config = "/etc/k8s101/supervisord.conf"
-    os.execve(
-        SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", config), os.environ | {"TMPDIR": "/run"}
-    )
+    os.execve(SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", config), os.environ | {"TMPDIR": "/run"})
+
+
+def _wake(address: Path) -> None:
+    """Call the node's supervisor once: it starts its programs at the first call or after a second."""
+    deadline = time.monotonic() + WAKE_SECONDS
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        while time.monotonic() < deadline:
+            try:
+                line.connect(str(address))
+                return
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.01)
 
 
 def main(state: Path, name: str) -> int:
@@ -206,6 +215,7 @@ def main(state: Path, name: str) -> int:
     settings = Settings.load(state)
     plan = json.loads((settings.node_dir(name) / "node.json").read_text())
     base: dict[str, str] = json.loads(settings.cgroups_file.read_text())
+    (settings.node_dir(name) / "supervisor.sock").unlink(missing_ok=True)
     # what a node writes is read by containers of other users
     os.umask(0o022)
     cgroups.enter(name, base)
@@ -213,11 +223,12 @@ def main(state: Path, name: str) -> int:
     _LIBC.sethostname(name.encode(), len(name))
     _join_network(settings, name, plan["index"])
     _mount("--make-rprivate", "/")
-    _arrange_files(_stage(settings.node_dir(name), plan), base)
+    _arrange_files(_stage(settings.node_dir(name), plan["binds"]), base)
     _call("unshare", CLONE_NEWPID)
     child = os.fork()
     if child == 0:
         _process_one(name)
+    _wake(Path("/run/k8s101/node/supervisor.sock"))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 
 _MEDIA = "application/vnd.oci.image"
 _BLOBS = "blobs/sha256"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def _write_layer(entries: tuple[Entry, ...], path: Path) -> _Blob:
 
 
 def _write_tar(file: BinaryIO, entries: Iterable[Entry]) -> None:
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_CHUNK) as archive:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for entry in entries:
             if isinstance(entry.content, Path):
                 with entry.content.open("rb") as content:

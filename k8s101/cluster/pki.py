@@ -166,9 +166,7 @@ def kubeconfig(ca: Authority, server: str, user: str, certificate: bytes, key: b
     )
 
 
-def write_kubeconfig(
-    path: Path, ca: Authority, server: str, common_name: str, organization: str | None = None
-) -> None:
+def write_kubeconfig(path: Path, ca: Authority, server: str, common_name: str, organization: str | None = None) -> None:
     """Issue a client certificate and write a kubeconfig around it, unless the file is there."""
     if not path.exists():
         certificate, key = ca.issue(common_name, organization=organization, client=True)
@@ -184,13 +182,13 @@ def create_control_plane(settings: Settings) -> Authority:
     pki = settings.pki
     pki.mkdir(parents=True, exist_ok=True)
     ca, etcd_ca, proxy_ca = (Authority(pki, name) for name in ("ca", "etcd-ca", "front-proxy-ca"))
-    router = str(settings.ranges.router)
+    address = str(settings.api_address)
     service_names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     ca.issue_files(
         pki,
         "apiserver",
         "kube-apiserver",
-        hosts=[*service_names, "kubernetes.default.svc.cluster.local", str(settings.ranges.services[1]), router],
+        hosts=[*service_names, "kubernetes.default.svc.cluster.local", str(settings.ranges.services[1]), address],
         server=True,
     )
     ca.issue_files(pki, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", client=True)

@@ -1,4 +1,4 @@
-"""Supervised processes: what runs, how `supervisord` is told, and how it is asked.
+"""Supervised processes: what runs, and how `supervisord` is told.
 
 supervisor (https://supervisord.org) restarts what dies, rotates logs and reaps orphans; it outlives the
 notebook kernel and the terminal. The same program runs on the host and as process 1 of each node.
@@ -7,14 +7,11 @@ notebook kernel and the terminal. The same program runs on the host and as proce
 from __future__ import annotations
 
 import configparser
-import http.client
 import io
 import os
 import resource
 import shlex
-import socket
 import sys
-import xmlrpc.client
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,16 +97,20 @@ def supervisor_config(
             "pidfile": _escape(str(directory / "supervisord.pid")),
             "logfile": _escape(str(logs / "supervisord.log")),
             "childlogdir": _escape(str(logs)),
-            "user": str(os.getuid()),
             "minfds": str(min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
             "umask": umask,
         },
-        "unix_http_server": {"file": _escape(str(socket_path)), "chmod": "0600", "chown": f"{owner[0]}:{owner[1]}"},
+        "unix_http_server": {"file": _escape(str(socket_path)), "chmod": "0600"},
         f"rpcinterface:{name}": {
             "supervisor.rpcinterface_factory": factory,
             **{key: _escape(value) for key, value in options.items()},
         },
     }
+    # supervisor knows only users of /etc/passwd; containers run as others, too
+    if os.getuid() == 0:
+        sections["supervisord"]["user"] = "0"
+    if owner != (os.getuid(), os.getgid()):
+        sections["unix_http_server"]["chown"] = f"{owner[0]}:{owner[1]}"
     for program in programs:
         sections[f"program:{program.name}"] = _program_section(program, logs)
     parser = configparser.RawConfigParser()
@@ -118,35 +119,3 @@ def supervisor_config(
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # a stopped supervisor must not hang the command that asks it
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__(use_builtin_types=True)
-        self._path, self._timeout_s = path, timeout_s
-
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path, self._timeout_s)
-
-
-def client(socket_path: Path, timeout_s: float = 30) -> xmlrpc.client.ServerProxy:
-    """Return a proxy to the supervisor behind this socket.
-
-    Args:
-        socket_path: path of the Unix socket.
-        timeout_s: how long one call may take, in seconds.
-    """
-    transport = _UnixTransport(socket_path, timeout_s)
-    return xmlrpc.client.ServerProxy("http://localhost", transport=transport, allow_none=True)

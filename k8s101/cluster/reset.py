@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from .api import Api
-from .cluster import Cluster, Report, node_manifest, repair
+from .backends import existing
+from .cluster import Cluster, Report, repair
+from .objects import node
 
 SECONDS = 60
 
@@ -27,12 +30,12 @@ FIRST = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "ap
 def record_once(cluster: Cluster) -> None:
     """Record which objects exist after a cluster's first start, as the state to come back to."""
     path = cluster.settings.state / "baseline.json"
-    if not path.exists():
+    if cluster.ours and not path.exists():
         path.write_text(json.dumps(sorted(key for key, _ in _objects(cluster.api))))
 
 
 def reset(cluster: Cluster, report: Report) -> float:
-    """Bring the cluster back to the recorded state.
+    """Bring the cluster back to the recorded state; in one that others run, remove our namespaces.
 
     Args:
         cluster: a running cluster.
@@ -46,6 +49,10 @@ def reset(cluster: Cluster, report: Report) -> float:
     """
     began = time.monotonic()
     api = cluster.api
+    if not cluster.ours:
+        cluster.backend.connect(cluster.settings)
+        report(f"{existing.remove_namespaces(cluster.settings)} namespaces deleted")
+        return time.monotonic() - began
     repair(cluster)
     api.wait("API server answers", api.ready, SECONDS)
     baseline = set(json.loads((cluster.settings.state / "baseline.json").read_text()))
@@ -55,8 +62,8 @@ def reset(cluster: Cluster, report: Report) -> float:
     report(f"{len(doomed)} objects deleted")
     cluster.control("encrypt_secrets", False)
     for index, name in enumerate(cluster.settings.nodes, start=1):
-        _restore_node(api, node_manifest(cluster.settings, name, index))
-    cluster.apply_base()
+        _restore_node(api, node(cluster.settings, name, index))
+    cluster.populate()
     cluster.wait_ready(report)
     return time.monotonic() - began
 
@@ -85,7 +92,9 @@ def _objects(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
 def _delete(api: Api, paths: list[str]) -> None:
     """Delete objects at once, without their grace, and wait until they are gone."""
     order = sorted(paths, key=lambda path: path.split("/")[-2] not in FIRST)
-    namespaces = {path.rsplit("/", 1)[1] for path in order if path.startswith("/api/v1/namespaces/") and path.count("/") == 4}
+    namespaces = {
+        path.rsplit("/", 1)[1] for path in order if path.startswith("/api/v1/namespaces/") and path.count("/") == 4
+    }
     now = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
     for path in order:
         inside = path.split("/namespaces/")[1].split("/")[0] if "/namespaces/" in path else None
@@ -97,7 +106,11 @@ def _delete(api: Api, paths: list[str]) -> None:
     for namespace in namespaces:
         api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", json=now)
     for path in order:
-        api.wait(f"{path} deleted", lambda path=path: api.call("GET", path).status_code == 404, SECONDS)
+        api.wait(f"{path} deleted", partial(_gone, api, path), SECONDS)
+
+
+def _gone(api: Api, path: str) -> bool:
+    return api.call("GET", path).status_code == 404
 
 
 def _remove_nodes(cluster: Cluster) -> None:

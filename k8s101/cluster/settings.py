@@ -50,6 +50,12 @@ def cache_dir() -> Path:
     return invoking_user().home / ".cache" / "k8s101"
 
 
+def user_state_dir() -> Path:
+    """Return where an ordinary user's cluster is (below XDG_STATE_HOME, else ~/.local/state)."""
+    base = os.environ.get("XDG_STATE_HOME") or invoking_user().home / ".local/state"
+    return Path(base) / "k8s101"
+
+
 @dataclass(frozen=True)
 class Ranges:
     """One set of address ranges; a cluster takes the first that the host does not use."""
@@ -74,7 +80,7 @@ class Ranges:
 
     def pods_of(self, index: int) -> IPv4Network:
         """Return the /24 from which the node with this number, counted from 1, takes Pod addresses."""
-        return list(self.pods.subnets(new_prefix=24))[index]
+        return IPv4Network((int(self.pods.network_address) + 256 * index, 24))
 
     @property
     def dns(self) -> IPv4Address:
@@ -93,6 +99,24 @@ CANDIDATE_RANGES = tuple(
 )
 
 
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the control plane's parts listen; the usual ports, wherever it has a network of its own."""
+
+    api: int = 6443
+    etcd: int = 2379
+    etcd_peer: int = 2380
+    controller_manager: int = 10257
+    scheduler: int = 10259
+    kubelet: int = 10250
+    konnectivity: int = 8091
+    konnectivity_health: int = 8092
+    konnectivity_admin: int = 8095
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that the parts of one cluster must agree on.
@@ -103,6 +127,7 @@ class Settings:
         ranges: the address ranges taken.
         node_count: how many worker nodes the cluster starts with.
         owner: uid and gid that own the kubeconfig and the control socket.
+        ports: where the control plane listens.
     """
 
     state: Path
@@ -110,6 +135,7 @@ class Settings:
     ranges: Ranges = CANDIDATE_RANGES[0]
     node_count: int = 3
     owner: tuple[int, int] = field(default_factory=lambda: (os.getuid(), os.getgid()))
+    ports: Ports = Ports()
 
     @property
     def kubeconfig(self) -> Path:
@@ -143,7 +169,12 @@ class Settings:
     @property
     def api_server(self) -> str:
         """The URL of the API server."""
-        return f"https://{self.ranges.router}:6443"
+        return f"https://{self.api_address}:{self.ports.api}"
+
+    @property
+    def api_address(self) -> IPv4Address:
+        """Where the API server listens: at the router of real nodes, on loopback without a network of its own."""
+        return self.ranges.router if self.backend == "nodes" else LOOPBACK
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -166,4 +197,5 @@ class Settings:
         data = json.loads((state / "settings.json").read_text())
         data["ranges"] = Ranges(**{name: IPv4Network(net) for name, net in data["ranges"].items()})
         data["owner"] = tuple(data["owner"])
+        data["ports"] = Ports(**data.get("ports", {}))
         return cls(**data | {"state": state})

@@ -28,6 +28,7 @@ class Tool:
         asks: the arguments that make it print its version.
         tags: Go build tags, the ones of the upstream release.
         always: whether every cluster needs it; others are made when asked for.
+        released: whether it is among its project's release files.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Tool:
     asks: tuple[str, ...] = ("--version",)
     tags: tuple[str, ...] = ()
     always: bool = True
+    released: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,10 @@ class Component:
 
     def url(self, tool: Tool) -> str | None:
         """Return the address of the release file that holds this tool, None where there is none."""
-        if self.release is None:
+        if self.release is None or not tool.released:
             return None
         number = self.version.removeprefix("v")
-        return self.release.file.format(
-            version=self.version, number=number, arch=architecture(), tool=tool.name
-        )
+        return self.release.file.format(version=self.version, number=number, arch=architecture(), tool=tool.name)
 
     def checksums_url(self, url: str) -> str:
         """Return the address of the published SHA-256 of a release file."""
@@ -160,7 +160,7 @@ COMPONENTS = (
             Tool("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
             Tool("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
             Tool("kubectl", "k8s.io/kubernetes/cmd/kubectl", ("version", "--client")),
-            Tool("agnhost", "k8s.io/kubernetes/test/images/agnhost", always=False),
+            Tool("agnhost", "k8s.io/kubernetes/test/images/agnhost", always=False, released=False),
         ),
         Release("https://dl.k8s.io/release/{version}/bin/linux/{arch}/{tool}"),
         _KUBERNETES_STAMPS,
@@ -232,9 +232,7 @@ COMPONENTS = (
         "coredns",
         "github.com/coredns/coredns",
         (Tool("coredns", "github.com/coredns/coredns", ("-version",), ("grpcnotrace",)),),
-        Release(
-            f"{_GITHUB}/coredns/coredns/releases/download/{{version}}/coredns_{{number}}_linux_{{arch}}.tgz"
-        ),
+        Release(f"{_GITHUB}/coredns/coredns/releases/download/{{version}}/coredns_{{number}}_linux_{{arch}}.tgz"),
         ("github.com/coredns/coredns/coremain.GitCommit=unknown",),
     ),
     Component(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from k8s101.cluster import cluster
-from k8s101.cluster.cluster import Component
 from k8s101.errors import Problem
 from k8s101.lesson.diagnose import pods_of, why_pod, why_service
 from k8s101.lesson.names import condition, pod_state
@@ -26,12 +25,28 @@ class Part:
     """A component or node of the cluster that can be taken away and brought back.
 
     Args:
-        real: the cluster's own handle.
+        found: the cluster.
+        name: as `k8s101 status` shows it.
     """
 
-    def __init__(self, real: Component) -> None:
-        self._real = real
-        self.name = real.name
+    def __init__(self, found: cluster.Cluster, name: str) -> None:
+        self.name = name
+        self._cluster = found
+        self._real = found.component(name)
+
+    def start(self) -> None:
+        """Start it, wait until it runs, and print one line; a node is waited for until it is ready.
+
+        A node that the cluster did not begin with is added.
+        """
+        if self._added:
+            self._cluster.control("add_node", self.name)
+        else:
+            self._real.start()
+        self._wait(True)
+        if self._is_node:
+            poll(f"node/{self.name}", _node_ready, NODE_SECONDS, "Ready")
+        print(f"{self.name} {'ready' if self._is_node else 'runs'}")
 
     def stop(self) -> None:
         """Stop it, wait until it has ended, and print one line."""
@@ -44,22 +59,39 @@ class Part:
         self._real.kill()
         print(f"{self.name} killed")
 
-    def start(self) -> None:
-        """Start it, wait until it runs, and print one line."""
-        self._real.start()
-        self._wait(True)
-        print(f"{self.name} runs")
+    def remove(self) -> None:
+        """Take an added node out of the cluster, alive or dead, and print one line.
+
+        Raises:
+            Problem: the cluster began with it.
+        """
+        if not self._added:
+            raise Problem(f"{self.name} belongs to the cluster", where="this cell", then="stop() and start() it")
+        api = current()
+        self._cluster.control("remove_node", self.name)
+        self._wait(False)
+        if api.get(f"node/{self.name}"):
+            api.rest.call("DELETE", api.rest.resource("node").path(None, self.name))
+        print(f"{self.name} removed")
 
     @property
     def running(self) -> bool:
         """Whether its process runs."""
         return self._real.running
 
+    @property
+    def _is_node(self) -> bool:
+        return self.name.startswith("worker-") and "/" not in self.name
+
+    @property
+    def _added(self) -> bool:
+        return self._is_node and self.name not in self._cluster.settings.nodes
+
     def _wait(self, wanted: bool) -> None:
         deadline = time.monotonic() + PROCESS_SECONDS
         while self._real.running is not wanted:
             if time.monotonic() > deadline:
-                state = "running" if wanted else "ended"
+                state = "started" if wanted else "ended"
                 raise Problem(f"{self.name} has not {state}", where="the cluster", then=f"k8s101 logs {self.name}")
             time.sleep(0.1)
 
@@ -68,7 +100,7 @@ def component(name: str) -> Part:
     """Return a part of the cluster: `etcd`, `kube-scheduler`, `worker-1`, `worker-1/kubelet` …
 
     Args:
-        name: as `k8s101 status` shows it.
+        name: as `k8s101 status` shows it; `worker-4` and up can be added.
 
     Raises:
         Problem: no cluster is running.
@@ -76,7 +108,11 @@ def component(name: str) -> Part:
     found = cluster.find()
     if found is None:
         raise Problem("no cluster is running", where="this machine", then="k8s101 up")
-    return Part(found.component(name))
+    return Part(found, name)
+
+
+def _node_ready(item: Object | None) -> str | None:
+    return "ready" if condition(item or {}, "Ready").get("status") == "True" else None
 
 
 @dataclass
@@ -146,12 +182,9 @@ def _node_dead(api: Api, target: str) -> Fault:
         status = condition(item or {}, "Ready").get("status")
         return f"is not ready: Ready={status}" if status not in ("True", None) else None
 
-    def back(item: Object | None) -> str | None:
-        return "ready" if condition(item or {}, "Ready").get("status") == "True" else None
-
     def undo() -> None:
         part.start()
-        poll(f"node/{target}", back, NODE_SECONDS, "Ready")
+        poll(f"node/{target}", _node_ready, NODE_SECONDS, "Ready")
 
     return Fault("node dead", target, lambda: f"{target} {poll(f'node/{target}', lost, NODE_SECONDS, 'lost')}", undo)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,6 +51,23 @@ class Forward:
         answer = self.get(path)
         answer.raise_for_status()
         return answer.json()
+
+    def wait(self, path: str, test: Callable[[Any], bool], timeout: float = 30) -> Any:
+        """Send GET requests until the decoded answer passes a test, and return it.
+
+        Raises:
+            Problem: the deadline passed.
+        """
+        deadline = time.monotonic() + timeout
+        while not test(found := self.json(path)):
+            if time.monotonic() > deadline:
+                raise Problem(
+                    f"{path} does not answer as awaited after {timeout:g} s: {found}",
+                    where=self.url,
+                    then="run the cells above again",
+                )
+            time.sleep(0.1)
+        return found
 
     def close(self) -> None:
         """End the forwarding."""

@@ -80,19 +80,28 @@ def recall(*names: str) -> None:
                 f"question {name!r} needs a running lesson", where=f"lesson {slug}", then="recall another one"
             )
         if interactive():
-            _ask_now(slug, asked, asked.right)
+            _ask_now(slug, asked)
         else:
             print(f"{asked.text} → {asked.right} · {asked.options[asked.right]}")
 
 
-def _ask_now(slug: str, asked: Question, right: str) -> None:
+def _ask_now(slug: str, asked: Question) -> None:
     from k8s101.lesson.widgets import choice
 
-    def feedback(option: str) -> str:
-        progress.record(slug, "recall", asked.name, "right" if option == right else "wrong")
-        return verdict(asked, right, option)
+    choice(asked, lambda option: feedback(slug, asked, option))
 
-    choice(asked, feedback)
+
+def feedback(slug: str, asked: Question, option: str) -> str:
+    """Note the answer to a recalled question and say whether it is right.
+
+    Args:
+        slug: the lesson it belongs to.
+        asked: the question.
+        option: what the learner said.
+    """
+    right = str(asked.right)
+    progress.record(slug, "recall", asked.name, "right" if option == right else "wrong")
+    return verdict(asked, right, option)
 
 
 def one_line(asked: Question) -> str:

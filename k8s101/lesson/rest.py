@@ -68,6 +68,15 @@ class Rest:
         data: Object = json.loads(answer.read() or b"{}")
         return data
 
+    def text(self, path: str) -> str:
+        """Send a GET request and return the answer as text.
+
+        Raises:
+            ApiException: the API server, or what it asked, refused.
+        """
+        answer = self._open("GET", path, None, "", 10)
+        return bytes(answer.read()).decode(errors="replace")
+
     def watch(self, path: str, **query: Any) -> Iterator[Object]:
         """Yield watch events as they arrive, until the server closes the stream."""
         answer = self._open("GET", path, None, "", (5, 330), watch="true", **query)

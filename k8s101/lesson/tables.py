@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from k8s101.lesson import bank, progress
 from k8s101.lesson.modules import written
-from k8s101.lesson.names import owner, pod_state, revision, short, tidy, version
+from k8s101.lesson.names import condition, owner, pod_state, revision, short, tidy, version
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api, current
 
@@ -28,7 +28,7 @@ def show(what: str, selector: str = "") -> None:
     """
     api = current()
     if what == "progress":
-        print(table(*progress_table()))
+        print(table(*progress_table(api)))
     elif what.endswith((".yaml", ".yml", ".json")):
         print(numbered(api.manifest(what).read_text()))
     else:
@@ -126,6 +126,10 @@ def _state(api: Api, pod: Object) -> str:
     return pod_state(pod)
 
 
+def _node_ready(api: Api, node: Object) -> str:
+    return str(condition(node, "Ready").get("status", "Unknown"))
+
+
 def _revision(api: Api, item: Object) -> str:
     return revision(item)
 
@@ -162,17 +166,18 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "EndpointSlice": (("NAME", _name), ("ENDPOINTS", _endpoints), ("OWNER", _owner)),
     "Event": (("ABOUT", _about), ("REASON", _text("reason")), ("FROM", _reporter), ("MESSAGE", _message)),
-    "Node": (("NAME", _name), ("VERSION", _text("status", "nodeInfo", "kubeletVersion"))),
+    "Node": (("NAME", _name), ("READY", _node_ready), ("VERSION", _text("status", "nodeInfo", "kubeletVersion"))),
 }
 
 DEFAULT: tuple[Column, ...] = (("NAME", _name),)
 
 
-def progress_table() -> tuple[Row, list[Row]]:
-    """Return what the learner has done, a row for each lesson that is written."""
+def progress_table(api: Api) -> tuple[Row, list[Row]]:
+    """Return what the learner has done: a row for this lesson and for each one begun."""
     entries = progress.load()
+    begun = {entry["lesson"] for entry in entries} | {api.slug}
     rows: list[Row] = []
-    for slug in written():
+    for slug in (slug for slug in written() if slug in begun):
         home = bank.module(slug)
         questions, exercises = getattr(home, "QUESTIONS", ()), getattr(home, "EXERCISES", ())
         computed = [entry for entry in questions if not isinstance(entry.right, str)]

@@ -64,7 +64,7 @@ def rollout_text(rollout: Rollout) -> str:
     first, last = rollout.samples[0], rollout.samples[-1]
     lines = [f"deployment/{rollout.name}: " + " → ".join(name(n) for n in (rollout.old, rollout.new) if n)]
     lines += [
-        f"  ready of {name(number)}: {first.ready.get(number, 0)} → {last.ready.get(number, 0)}"
+        f"  ready Pods of revision {number}: {first.ready.get(number, 0)} → {last.ready.get(number, 0)}"
         for number in (rollout.old, rollout.new)
         if number
     ]
@@ -149,7 +149,7 @@ def _steps(pod: Object) -> list[tuple[str, str]]:
     if node := pod["spec"].get("nodeName"):
         steps.append(("Scheduled", f"chooses {node}"))
     containers = pod.get("status", {}).get("containerStatuses") or []
-    if any(entry.get("state", {}).get("running") for entry in containers):
+    if any("running" in entry.get("state", {}) for entry in containers):
         steps.append(("Started", "starts the container"))
     if condition(pod, "Ready").get("status") == "True":
         steps.append(("Ready", "finds it ready"))

@@ -11,8 +11,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from k8s101.errors import Problem
-from k8s101.lesson.diagnose import cause
-from k8s101.lesson.names import condition
+from k8s101.lesson.diagnose import cause, pods_of
+from k8s101.lesson.names import condition, ready, tidy
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import current, split
 
@@ -36,7 +36,7 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
     """
     test = _test(until)
     words = poll(target, test, timeout, until)
-    print(f"{target} {words}")
+    print(f"{tidy(target)} {words}")
 
 
 def poll(target: str, test: Test, timeout: float, until: str) -> str:
@@ -106,7 +106,14 @@ def rolled_out(item: Object | None) -> str | None:
         counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
         if status.get("replicas", 0) != wanted:
             return None
-    return f"rolled out · {wanted} of {wanted} ready" if set(counts) == {wanted} else None
+    # the status may still speak of Pods that are about to stop, so look at the Pods too
+    if set(counts) != {wanted} or _serving(item) != wanted:
+        return None
+    return f"rolled out · {wanted} of {wanted} ready"
+
+
+def _serving(item: Object) -> int:
+    return sum(ready(pod) for pod in pods_of(current(), item))
 
 
 def _observed(item: Object) -> bool:

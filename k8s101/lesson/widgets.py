@@ -11,12 +11,15 @@ from IPython.display import display
 from k8s101.lesson.bank import Question
 
 
-def choice(asked: Question, on_choose: Callable[[str], str | None]) -> None:
+def choice(asked: Question, on_choose: Callable[[str], str | None]) -> ipywidgets.VBox:
     """Show a question with its options.
 
     Args:
         asked: the question.
         on_choose: called with each option the learner chooses; the text it returns is shown below.
+
+    Returns:
+        The control: question, options and the line below them.
     """
     text = ipywidgets.HTML(f"<strong>{asked.text}</strong>")
     radio = ipywidgets.RadioButtons(
@@ -30,4 +33,6 @@ def choice(asked: Question, on_choose: Callable[[str], str | None]) -> None:
             below.value = on_choose(change["new"]) or f"Noted: {change['new']}. Now run the next cell."
 
     radio.observe(chosen, names="value")
-    display(ipywidgets.VBox([text, radio, below]))
+    box = ipywidgets.VBox([text, radio, below])
+    display(box)
+    return box

@@ -202,11 +202,9 @@ def read(path: Path) -> NotebookNode:
     try:
         return nbformat.read(path, as_version=4)
     except FileNotFoundError:
-        raise Problem(
-            "the notebook does not exist", where=str(path), then="check the number and the slug"
-        ) from None
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
-        reason = str(error).splitlines()[0][:120]
+        raise Problem("the notebook does not exist", where=str(path), then="check the number and the slug") from None
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or ["it is empty"])[0][:120]
         raise Problem(
             f"the file is not a notebook: {reason}", where=str(path), then=f"git checkout {path.name}"
         ) from None

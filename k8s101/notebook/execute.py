@@ -65,10 +65,21 @@ def execute(path: Path, tree: Tree, backend: Callable[[], str] = running_backend
         )
     number = number_of(path)
     title = title_for(number, lessons_module.load(tree.notebooks / "lessons.yml"))
-    nb = normalise(read(path), number, title)
+    nb = without_outputs(normalise(read(path), number, title))
     run(nb, path, tree, tree.artifacts / kind / "failed")
     _require_complete(nb, path)
     return _store(normalise(nb, number, title), path, tree)
+
+
+def without_outputs(nb: NotebookNode) -> NotebookNode:
+    """Return a notebook as if it had never been run; it is changed in place.
+
+    Args:
+        nb: the notebook.
+    """
+    for cell in code_cells(nb):
+        cell.raw.outputs, cell.raw.execution_count = [], None
+    return nb
 
 
 def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
@@ -97,6 +108,7 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
             timeout=CELL_SECONDS,
             startup_timeout=STARTUP_SECONDS,
             kernel_name=KERNEL,
+            extra_arguments=["--log-level=40"],  # a warning on TCP would drown the progress
             record_timing=False,
             store_widget_state=False,
             raise_on_iopub_timeout=True,
@@ -113,7 +125,8 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _problem(error: Exception, cell: Cell, path: Path, kept: Path) -> Problem:

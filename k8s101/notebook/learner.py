@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 
 from k8s101.cluster.settings import invoking_user
 from k8s101.notebook.document import Tree, cells, make_cell, number_of, read, render, write_atomically
+from k8s101.notebook.execute import without_outputs
 from k8s101.notebook.normalise import normalise
 
 KEY = "k8s101"
@@ -84,12 +85,10 @@ def learner_copy(nb: NotebookNode, number: str) -> NotebookNode:
         nb: the committed notebook.
         number: its module number.
     """
-    result = normalise(nb, number)
+    result = without_outputs(normalise(nb, number))
     for index, cell in enumerate(cells(result)):
         if cell.is_code and "solution" in cell.tags:
             result.cells[index] = make_cell("markdown", _folded(cell.source), cell.id, cell.tags)
-        elif cell.is_code:
-            cell.raw.outputs, cell.raw.execution_count = [], None
         elif cell.is_markdown:
             cell.raw.source = _adapt_links(cell.source)
     result.metadata[KEY] = {"generated": content_hash(result), "origin": _digest(render(result))}
@@ -118,7 +117,7 @@ def content_hash(nb: NotebookNode) -> str:
     Args:
         nb: a learner's copy.
     """
-    content = [(cell.source, cell.raw.cell_type, len(cell.outputs)) for cell in cells(nb)]
+    content = [(cell.source, cell.raw.cell_type, len(cell.outputs), cell.count) for cell in cells(nb)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -95,14 +95,10 @@ def load(path: Path) -> Lessons:
             then="compare it with the comment at its top",
         ) from None
     if repository and not REPOSITORY.fullmatch(repository):
-        raise Problem(
-            f"repository is {repository!r}", where=str(path), then='write "owner/name" or leave it empty'
-        )
+        raise Problem(f"repository is {repository!r}", where=str(path), then='write "owner/name" or leave it empty')
     numbers = [lesson.number for lesson in modules]
     if numbers != sorted(set(numbers)):
-        raise Problem(
-            "module numbers are not in order or not unique", where=str(path), then="sort the modules"
-        )
+        raise Problem("module numbers are not in order or not unique", where=str(path), then="sort the modules")
     return Lessons(repository, modules)
 
 

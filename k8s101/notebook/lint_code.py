@@ -154,9 +154,7 @@ def paths_exist(module: Module) -> Iterator[Hit]:
 def _exists(module: Module, path: str) -> bool:
     manifests = module.tree.manifests
     own = manifests / module.path.stem.lstrip("_")
-    return any(
-        (folder / path).exists() for folder in (module.tree.notebooks, own, manifests / "base", manifests)
-    )
+    return any((folder / path).exists() for folder in (module.tree.notebooks, own, manifests / "base", manifests))
 
 
 RULES: tuple[Rule, ...] = (

@@ -70,12 +70,13 @@ def missing(line: str, capabilities: dict[str, bool]) -> list[str]:
     return [name for name in names if not capabilities[name]]
 
 
-def transform(lines: list[str], capabilities: Callable[[], dict[str, bool]]) -> list[str]:
+def transform(lines: list[str], capabilities: Callable[[], dict[str, bool]], directory: Path) -> list[str]:
     """Return the lines that run instead of a cell.
 
     Args:
         lines: the cell, one string with its line end per line.
         capabilities: tells what the cluster can do; asked only if the cell needs something.
+        directory: where the recordings are.
     """
     if not lines or not lines[0].startswith("%%needs"):
         return lines
@@ -87,11 +88,11 @@ def transform(lines: list[str], capabilities: Callable[[], dict[str, bool]]) -> 
         return [f"raise __import__('k8s101.errors', fromlist=['Problem']).Problem({arguments})\n"]
     if not lacking:
         return ["\n", *lines[1:]]  # the empty line keeps the line numbers of tracebacks right
-    source = recorded.digest("".join(lines))
-    return [f"__import__({MODULE!r}, fromlist=['show_recorded']).show_recorded({lacking!r}, {source!r})\n"]
+    arguments = f"{lacking!r}, {recorded.digest(''.join(lines))!r}, {str(directory)!r}"
+    return [f"__import__({MODULE!r}, fromlist=['show_recorded']).show_recorded({arguments})\n"]
 
 
-def show_recorded(lacking: list[str], source: str, directory: Path = ROOT / "notebooks" / "recorded") -> None:
+def show_recorded(lacking: list[str], source: str, directory: str) -> None:
     """Say why a cell did not run and show what a full cluster printed.
 
     Args:
@@ -100,7 +101,7 @@ def show_recorded(lacking: list[str], source: str, directory: Path = ROOT / "not
         directory: where the recordings are.
     """
     words = ", ".join(name.replace("_", " ") for name in lacking)
-    outputs = recorded.find(directory, current_module(), _cell_id(), source)
+    outputs = recorded.find(Path(directory), current_module(), _cell_id(), source)
     if outputs is None:
         print(f"{MARK}{words}. Nothing is recorded for this cell.")
         return
@@ -131,21 +132,23 @@ def _cell_id() -> str | None:
 
 
 def register(
-    shell: Any = None, capabilities: Callable[[], dict[str, bool]] = cluster_capabilities
+    shell: Any = None,
+    capabilities: Callable[[], dict[str, bool]] = cluster_capabilities,
+    directory: Path = ROOT / "notebooks" / "recorded",
 ) -> None:
     """Teach an IPython shell the `%%needs` line; a second call replaces the first; no shell, no effect.
 
     Args:
         shell: the shell; the running one if left out.
         capabilities: tells what the cluster can do.
+        directory: where the recordings are.
     """
     shell = shell or _running_shell()
     if shell is None:
         return
 
     def needs(lines: list[str]) -> list[str]:
-        return transform(lines, capabilities)
+        return transform(lines, capabilities, directory)
 
-    needs.__module__ = MODULE
     others = [old for old in shell.input_transformers_cleanup if getattr(old, "__module__", "") != MODULE]
     shell.input_transformers_cleanup[:] = [*others, needs]

@@ -64,13 +64,7 @@ def find(directory: Path, number: str | None, cell_id: str | None, source: str) 
     numbers = sorted(path.stem for path in directory.glob("*.json"))
     numbers.sort(key=lambda candidate: candidate != number)  # the caller's own module first
     recordings = [load(directory, candidate) for candidate in numbers]
-    for cells in recordings:
-        if cell_id in cells:
-            outputs: list[Output] = cells[cell_id]["outputs"]
-            return outputs
-    for cells in recordings:
-        for cell in cells.values():
-            if cell["source"] == source:
-                outputs = cell["outputs"]
-                return outputs
-    return None
+    by_id = [cells[cell_id] for cells in recordings if cell_id is not None and cell_id in cells]
+    by_text = [cell for cells in recordings for cell in cells.values() if cell["source"] == source]
+    found = [*by_id, *by_text]
+    return list(found[0]["outputs"]) if found else None

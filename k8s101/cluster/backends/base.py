@@ -1,8 +1,18 @@
-"""What a backend can do, as notebooks ask it."""
+"""What a backend does and what it can do, as the facade and notebooks ask it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..api import Api
+from ..settings import Settings
+
+Manifest = dict[str, Any]
+Get = Callable[[str], Manifest]
+"""Returns the object at a path of the API."""
 
 
 @dataclass(frozen=True)
@@ -23,3 +33,56 @@ class Capabilities:
 
 
 FULL = Capabilities(containers=True, host_network=True, control_plane_faults=True, node_faults=True)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a start needs, found or made before it.
+
+    Args:
+        tools: the path of each program.
+        images: the archive of the workshop's images, where containers run.
+    """
+
+    tools: dict[str, Path] = field(default_factory=dict)
+    images: Path | None = None
+
+
+class Backend(Protocol):
+    """One kind of cluster; each module `nodes`, `guest`, `simulated` and `existing` is one."""
+
+    def check(self) -> None:
+        """Check what the machine has; a Problem says what is missing."""
+
+    def prepare(self) -> Parts:
+        """Find or make programs and images."""
+
+    def create(self, state: Path, node_count: int) -> Settings:
+        """Lay out a new cluster."""
+
+    def running(self, settings: Settings) -> bool:
+        """Tell whether its processes run."""
+
+    def start(self, settings: Settings, parts: Parts) -> None:
+        """Write all files and start everything; what exists of its identity is kept."""
+
+    def connect(self, settings: Settings) -> None:
+        """Let this machine reach it."""
+
+    def populate(self, settings: Settings, api: Api) -> None:
+        """Write what every cluster of this kind has: nodes, access rules, DNS and identity."""
+
+    def waits(self, settings: Settings) -> dict[str, Callable[[], bool]]:
+        """Return what a start waits for once the nodes are ready, in words."""
+
+    def verify(self, settings: Settings, get: Get) -> None:
+        """Check that it is the one that was made or confirmed; a Problem says which one answers."""
+
+    def capabilities(self, settings: Settings) -> Capabilities:
+        """Return what notebooks may rely on."""
+
+    def stop(self, settings: Settings) -> None:
+        """End all its processes; its state stays."""
+
+    def forget(self, settings: Settings, report: Callable[[str], None]) -> None:
+        """End it and remove what it made outside its state directory."""

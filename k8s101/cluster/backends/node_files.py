@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from ..components import node as components
+from ..image_store import clone_template
 from ..pki import Authority, write_kubeconfig, write_private
 from ..process import supervisor_config
 from ..settings import Settings
@@ -19,7 +20,7 @@ SUPERVISOR_INTERFACE = {
 
 
 def write_plan(settings: Settings, *, tools: dict[str, Path], images: Path) -> None:
-    """Record what all nodes share: where binaries and images are."""
+    """Record what all nodes share: where binaries and the template of the image store are."""
     plan = {"tools": {name: str(tools[name]) for name in components.TOOLS}, "images": str(images)}
     (settings.state / "nodes.json").write_text(json.dumps(plan))
 
@@ -37,17 +38,30 @@ def write_node_files(settings: Settings, name: str, index: int) -> None:
         name: name of the node.
         index: its number, counted from 1; decides its address and Pod range.
     """
+    write_identity(settings, name, index, settings.api_server)
+    write_configuration(settings, name, index)
+
+
+def write_configuration(settings: Settings, name: str, index: int) -> None:
+    """Write all but the identity, as it fits the machine that this runs on.
+
+    Args:
+        settings: the cluster's settings.
+        name: name of the node.
+        index: its number, counted from 1.
+    """
     node, address = settings.node_dir(name), settings.ranges.node(index)
     plan = read_plan(settings)
-    tools, images = components.inside(plan["tools"]), f"/run/k8s101/images/{Path(plan['images']).name}"
+    tools, images = components.inside(plan["tools"]), Path("/run/k8s101/images")
     for directory in ("run", "etc-work", "mnt", "srv", "var/log/pods", "var/log/containers", "var/lib/kube-proxy"):
         (node / directory).mkdir(parents=True, exist_ok=True)
     # a dead node's overlay leaves a work directory that the next mount may not reuse
     shutil.rmtree(node / "etc-work")
     (node / "etc-work").mkdir()
-    (node / "node.json").write_text(json.dumps(plan | {"index": index}))
-    _write_identity(settings, node, name, str(address))
+    binds = {plan["images"]: str(images)} | components.directories(plan["tools"])
+    clone_template(Path(plan["images"]), node / "var/lib/containerd", seen_as=images)
     files = {
+        "node.json": json.dumps({"index": index, "binds": binds}),
         "etc/hostname": f"{name}\n",
         "etc/hosts": f"127.0.0.1 localhost\n{address} {name}\n",
         "etc/resolv.conf": "",
@@ -56,7 +70,7 @@ def write_node_files(settings: Settings, name: str, index: int) -> None:
         "var/lib/kubelet/config.yaml": components.kubelet_config(settings, address),
         "var/lib/kube-proxy/config.yaml": components.kube_proxy_config(settings, name),
         "etc/k8s101/supervisord.conf": supervisor_config(
-            components.programs(name, address, tools, images),
+            components.programs(name, address, tools),
             directory=Path("/run/k8s101/node"),
             logs=Path("/var/log"),
             socket_path=Path("/run/k8s101/node/supervisor.sock"),
@@ -70,19 +84,24 @@ def write_node_files(settings: Settings, name: str, index: int) -> None:
         (node / path).write_text(text)
 
 
-def _write_identity(settings: Settings, node: Path, name: str, address: str) -> None:
-    """Issue the node's own certificates: kubelet as client and as server, kube-proxy as client."""
-    ca = Authority(settings.pki, "ca")
-    kubernetes = node / "etc/kubernetes"
+def write_identity(settings: Settings, name: str, index: int, server: str) -> None:
+    """Issue the node's own certificates: kubelet as client and as server, kube-proxy as client.
+
+    Args:
+        settings: the cluster's settings.
+        name: name of the node.
+        index: its number, counted from 1.
+        server: URL of the API server as the node sees it.
+    """
+    ca, kubernetes = Authority(settings.pki, "ca"), settings.node_dir(name) / "etc/kubernetes"
     write_private(kubernetes / "pki/ca.crt", ca.certificate_file.read_bytes())
     ca.issue_files(
         kubernetes / "pki",
         "kubelet",
         f"system:node:{name}",
         organization="system:nodes",
-        hosts=[name, address],
+        hosts=[name, str(settings.ranges.node(index))],
         server=True,
     )
-    server = settings.api_server
     write_kubeconfig(kubernetes / "kubelet.conf", ca, server, f"system:node:{name}", "system:nodes")
     write_kubeconfig(kubernetes / "kube-proxy.conf", ca, server, "system:kube-proxy")

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import json
 import os
 import shutil
 import signal
-import subprocess
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ...errors import Problem
-from .. import cgroups, router
-from ..components import control_plane
+from .. import cgroups, host, identity, images, objects, router
+from ..api import Api
+from ..binaries import ensure
+from ..components.node import SANDBOX_IMAGE, has_capability
 from ..components.node import TOOLS as NODE_TOOLS
-from ..components.node import has_capability
-from ..pki import create_control_plane
-from ..process import Program, client, supervisor_config
-from ..settings import CANDIDATE_RANGES, Ranges, Settings
+from ..image_store import ensure_template
+from ..process import Program
+from ..settings import CANDIDATE_RANGES, Ranges, Settings, invoking_user
+from .base import FULL, Capabilities, Parts
 from .node_files import write_node_files, write_plan
 
-CONTROL_PLANE_TOOLS = ("etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-TOOLS = (*CONTROL_PLANE_TOOLS, *NODE_TOOLS)
+verify = identity.verify
+
+TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS)
 
 MAXIMUM_NODES = 9
-STOP_SECONDS = 10
-START_SECONDS = 10
+
+INOTIFY_INSTANCES = 45
+"""A cluster with three nodes takes 38."""
+
 
 # linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_NET_ADMIN": 12}
@@ -45,6 +51,15 @@ COMMANDS = {
 """Programs of the machine that nodes need, and their Debian packages."""
 
 
+def possible() -> bool:
+    """Tell whether this process has the rights that real nodes need."""
+    return os.getuid() == 0 and not _lacking()
+
+
+def _lacking() -> list[str]:
+    return [name for name, number in CAPABILITIES.items() if not has_capability(number)]
+
+
 def check() -> None:
     """Check what real nodes need of the machine.
 
@@ -52,10 +67,8 @@ def check() -> None:
         Problem: something is missing.
     """
     if os.getuid() != 0:
-        raise Problem(
-            "real nodes need root", where=f"running as uid {os.getuid()}", then="sudo -E k8s101 up"
-        )
-    if missing := [name for name, number in CAPABILITIES.items() if not has_capability(number)]:
+        raise Problem("real nodes need root", where=f"running as uid {os.getuid()}", then="sudo -E k8s101 up")
+    if missing := _lacking():
         raise Problem(
             f"this root lacks {' and '.join(missing)}",
             where="/proc/self/status",
@@ -72,6 +85,46 @@ def check() -> None:
             where="/dev",
             then="start the container with --device /dev/kmsg or --privileged",
         )
+    if not _can_watch_files(INOTIFY_INSTANCES):
+        raise Problem(
+            f"fewer than {INOTIFY_INSTANCES} file watchers are left, which kubelets and container runtimes need",
+            where="/proc/sys/fs/inotify/max_user_instances",
+            then="sysctl -w fs.inotify.max_user_instances=512",
+        )
+
+
+def _can_watch_files(instances: int) -> bool:
+    """Tell whether so many inotify instances can be had now; their number is limited per user."""
+    libc = ctypes.CDLL(None)
+    descriptors: list[int] = []
+    try:
+        while len(descriptors) < instances and (descriptor := libc.inotify_init1(os.O_CLOEXEC)) >= 0:
+            descriptors.append(descriptor)
+        return len(descriptors) == instances
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def create(state: Path, node_count: int) -> Settings:
+    """Lay out a cluster in address ranges that this machine does not use.
+
+    Raises:
+        Problem: too many nodes, or no free ranges.
+    """
+    if node_count > MAXIMUM_NODES:
+        raise Problem(
+            f"{node_count} real nodes are too many for one machine",
+            where=f"at most {MAXIMUM_NODES}",
+            then=f"k8s101 up --backend simulated --nodes {node_count}",
+        )
+    user = invoking_user()
+    return Settings(state, "nodes", choose_ranges(), node_count, (user.uid, user.gid))
+
+
+def prepare() -> Parts:
+    """Find or make programs and images."""
+    return Parts(ensure(TOOLS), images.ensure_images())
 
 
 def choose_ranges() -> Ranges:
@@ -95,43 +148,20 @@ def choose_ranges() -> Ranges:
     )
 
 
-def configure(settings: Settings, tools: dict[str, Path], images: Path) -> None:
+def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None:
     """Write all files of the control plane and of the first nodes; existing identities are kept."""
+    template = ensure_template(archive, containerd=tools["containerd"], ctr=tools["ctr"], sandbox=SANDBOX_IMAGE)
     for directory in (settings.logs, settings.state / "nodes"):
         directory.mkdir(parents=True, exist_ok=True)
         os.chown(directory, 0, settings.owner[1])
         # the owner reads logs; what is made in here gets the same group
         directory.chmod(0o2750)
-    create_control_plane(settings)
-    if not (settings.state / "encryption.yaml").exists():
-        control_plane.write_encryption(settings, enabled=False)
-    write_plan(settings, tools=tools, images=images)
+    host.write_control_plane(settings)
+    write_plan(settings, tools=tools, images=template)
     for index, name in enumerate(settings.nodes, start=1):
         write_node_files(settings, name, index)
-    interface = {
-        "name": "k8s101",
-        "factory": "k8s101.cluster.control:make_rpcinterface",
-        "state": str(settings.state),
-        "etcdctl": str(tools["etcdctl"]),
-    }
-    text = supervisor_config(
-        [*_control_plane(settings, tools), *_nodes(settings)],
-        directory=settings.state,
-        logs=settings.logs,
-        socket_path=settings.control_socket,
-        owner=settings.owner,
-        interface=interface,
-    )
-    (settings.state / "supervisord.conf").write_text(text)
-
-
-def _control_plane(settings: Settings, tools: dict[str, Path]) -> list[Program]:
-    return [
-        control_plane.etcd(settings, tools["etcd"]),
-        control_plane.api_server(settings, tools["kube-apiserver"]),
-        control_plane.controller_manager(settings, tools["kube-controller-manager"]),
-        control_plane.scheduler(settings, tools["kube-scheduler"]),
-    ]
+    programs = [*host.control_plane_programs(settings, tools), *_nodes(settings)]
+    host.write_config(settings, programs, tools["etcdctl"])
 
 
 def _nodes(settings: Settings) -> list[Program]:
@@ -149,46 +179,50 @@ def _nodes(settings: Settings) -> list[Program]:
     ]
 
 
-def supervisor_pid(settings: Settings) -> int | None:
-    """Return the process of the running host supervisor, or None."""
+def dns_answers(settings: Settings) -> bool:
+    """Tell whether the cluster's DNS accepts connections at its Service address."""
     try:
-        pid = int((settings.state / "supervisord.pid").read_text())
-        command = psutil.Process(pid).cmdline()
-    except (OSError, ValueError, psutil.Error):
-        return None
-    # the number may belong to another process by now
-    return pid if str(settings.state / "supervisord.conf") in command else None
+        with socket.create_connection((str(settings.ranges.dns), 53), timeout=0.5):
+            return True
+    except OSError:
+        return False
 
 
-def start(settings: Settings) -> None:
+def start(settings: Settings, parts: Parts) -> None:
     """Start the host supervisor, and with it all components, in a network namespace of its own.
 
     Raises:
         Problem: it ended at once.
     """
+    assert parts.images is not None, "prepare makes the images"
+    stop(settings)
+    configure(settings, parts.tools, parts.images)
     command = [sys.executable, "-m", "k8s101.cluster.router", str(settings.state)]
     command = ["unshare", "--net", "--", *command]
     if cgroups.is_v2() and cgroups.under_systemd():
         unit = ["systemd-run", "--quiet", "--collect", "--unit=k8s101", "--property=Delegate=yes"]
         command = [*unit, *command, "--nodaemon"]
-    log = settings.logs / "start.log"
-    with log.open("wb") as output:
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
-    if result.returncode:
-        last = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-5:])
-        raise Problem(f"the supervisor did not start:\n{last}", where=str(log), then="k8s101 doctor")
-    for attempt in Retrying(stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.02)):
-        with attempt:
-            client(settings.control_socket).k8s101.status()
+    host.launch(settings, command)
+
+
+def connect(settings: Settings) -> None:
+    """Give this machine its link to the cluster."""
+    supervisor = host.process(settings)
+    assert supervisor is not None, "the supervisor was just seen running"
+    router.connect_host(settings, supervisor.pid)
+
+
+def populate(settings: Settings, api: Api) -> None:
+    """Write nodes, access rules, DNS and identity."""
+    for index, name in enumerate(settings.nodes, start=1):
+        api.apply(objects.node(settings, name, index))
+    objects.apply_files(api, settings, "base/*.yaml")
+    api.apply(identity.manifest(settings))
+
+
+def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
+    """Return the wait for the cluster's DNS."""
+    return {"cluster DNS ready": lambda: dns_answers(settings)}
 
 
 def stop(settings: Settings) -> None:
@@ -198,20 +232,13 @@ def stop(settings: Settings) -> None:
         Problem: a process did not end, which only a process stuck in the kernel does.
     """
     base = _cgroups(settings)
-    if pid := supervisor_pid(settings):
+    if (supervisor := host.process(settings)) is not None:
         # its children, and each node's process 1, end with it (parent-death signal)
-        os.kill(pid, signal.SIGKILL)
+        supervisor.kill()
     for pid in cgroups.processes(base) - {os.getpid()}:
         _kill(pid)
-    _, alive = psutil.wait_procs(_processes(base), timeout=STOP_SECONDS)
-    if alive:
-        raise Problem(
-            f"processes that do not end: {', '.join(f'{p.pid}' for p in alive)}",
-            where="/proc",
-            then="k8s101 down again; if it stays, restart the machine",
-        )
-    for leftover in (settings.control_socket, settings.state / "supervisord.pid"):
-        leftover.unlink(missing_ok=True)
+    host.refuse_survivors(_processes(base))
+    host.end(settings)
     router.disconnect_host(settings)
     cgroups.remove(base)
 
@@ -239,3 +266,18 @@ def _cgroups(settings: Settings) -> dict[str, str]:
         return json.loads(settings.cgroups_file.read_text())
     except FileNotFoundError:
         return {}
+
+
+def running(settings: Settings) -> bool:
+    """Tell whether the host supervisor runs."""
+    return host.process(settings) is not None
+
+
+def capabilities(settings: Settings) -> Capabilities:
+    """Return what notebooks may rely on: everything."""
+    return FULL
+
+
+def forget(settings: Settings, report: Callable[[str], None]) -> None:
+    """End the cluster; what it made outside its state directory goes with it."""
+    stop(settings)

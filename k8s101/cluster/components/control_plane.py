@@ -14,26 +14,31 @@ import yaml
 
 from ..pki import write_private
 from ..process import Program
-from ..settings import Settings
+from ..settings import LOOPBACK, Settings
 
-ETCD_CLIENT_URL = "https://127.0.0.1:2379"
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local"
+
+
+def etcd_url(settings: Settings) -> str:
+    """Return where etcd answers its clients."""
+    return f"https://{LOOPBACK}:{settings.ports.etcd}"
 
 
 def etcd(settings: Settings, binary: Path) -> Program:
     """Return etcd, the store of all cluster data, reachable with client certificates only."""
-    pki = settings.pki
+    pki, client = settings.pki, etcd_url(settings)
+    peer = f"https://{LOOPBACK}:{settings.ports.etcd_peer}"
     return Program(
         "etcd",
         (
             str(binary),
             "--name=k8s101",
             f"--data-dir={settings.state / 'etcd'}",
-            f"--listen-client-urls={ETCD_CLIENT_URL}",
-            f"--advertise-client-urls={ETCD_CLIENT_URL}",
-            "--listen-peer-urls=https://127.0.0.1:2380",
-            "--initial-advertise-peer-urls=https://127.0.0.1:2380",
-            "--initial-cluster=k8s101=https://127.0.0.1:2380",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=k8s101={peer}",
             f"--cert-file={pki / 'etcd.crt'}",
             f"--key-file={pki / 'etcd.key'}",
             f"--trusted-ca-file={pki / 'etcd-ca.crt'}",
@@ -51,20 +56,26 @@ def etcd(settings: Settings, binary: Path) -> Program:
     )
 
 
-def api_server(settings: Settings, binary: Path) -> Program:
-    """Return kube-apiserver, listening on the router's address only."""
-    pki, router = settings.pki, settings.ranges.router
+def api_server(settings: Settings, binary: Path, *more: str) -> Program:
+    """Return kube-apiserver, listening on one address only.
+
+    Args:
+        settings: the cluster's settings.
+        binary: its program.
+        more: flags that only some backends need; they win over the same flag given here.
+    """
+    pki, address = settings.pki, settings.api_address
     return Program(
         "kube-apiserver",
         (
             str(binary),
-            f"--advertise-address={router}",
-            f"--bind-address={router}",
-            "--secure-port=6443",
+            f"--advertise-address={address}",
+            f"--bind-address={address}",
+            f"--secure-port={settings.ports.api}",
             f"--tls-cert-file={pki / 'apiserver.crt'}",
             f"--tls-private-key-file={pki / 'apiserver.key'}",
             f"--client-ca-file={pki / 'ca.crt'}",
-            f"--etcd-servers={ETCD_CLIENT_URL}",
+            f"--etcd-servers={etcd_url(settings)}",
             f"--etcd-cafile={pki / 'etcd-ca.crt'}",
             f"--etcd-certfile={pki / 'apiserver-etcd-client.crt'}",
             f"--etcd-keyfile={pki / 'apiserver-etcd-client.key'}",
@@ -94,6 +105,7 @@ def api_server(settings: Settings, binary: Path) -> Program:
             "--default-not-ready-toleration-seconds=10",
             "--default-unreachable-toleration-seconds=10",
             "--profiling=false",
+            *more,
         ),
         priority=20,
     )
@@ -106,7 +118,7 @@ def controller_manager(settings: Settings, binary: Path) -> Program:
         "kube-controller-manager",
         (
             str(binary),
-            *_authentication(kubeconfig),
+            *_authentication(kubeconfig, settings.ports.controller_manager),
             f"--root-ca-file={pki / 'ca.crt'}",
             f"--cluster-signing-cert-file={pki / 'ca.crt'}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
@@ -128,17 +140,19 @@ def controller_manager(settings: Settings, binary: Path) -> Program:
 def scheduler(settings: Settings, binary: Path) -> Program:
     """Return kube-scheduler."""
     kubeconfig = settings.pki / "kube-scheduler.kubeconfig"
-    return Program("kube-scheduler", (str(binary), *_authentication(kubeconfig)), priority=30)
+    flags = _authentication(kubeconfig, settings.ports.scheduler)
+    return Program("kube-scheduler", (str(binary), *flags), priority=30)
 
 
-def _authentication(kubeconfig: Path) -> tuple[str, ...]:
+def _authentication(kubeconfig: Path, port: int) -> tuple[str, ...]:
     return (
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
         f"--authorization-kubeconfig={kubeconfig}",
         # all start together: the API server may not answer yet
         "--authentication-tolerate-lookup-failure=true",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={LOOPBACK}",
+        f"--secure-port={port}",
         "--leader-elect=false",
         "--profiling=false",
     )

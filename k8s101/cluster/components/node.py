@@ -100,7 +100,7 @@ disabled_plugins = [
   runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-  BinaryName = "{tools['runc']}"
+  BinaryName = "{tools["runc"]}"
   SystemdCgroup = false
 
 [plugins."io.containerd.cri.v1.runtime".cni]
@@ -194,21 +194,19 @@ def kube_proxy_config(settings: Settings, node: str) -> str:
     )
 
 
-def programs(node: str, address: IPv4Address, tools: dict[str, str], images: str) -> list[Program]:
+def programs(node: str, address: IPv4Address, tools: dict[str, str]) -> list[Program]:
     """Return the three programs of a node.
 
     Args:
         node: name of the node.
         address: its address.
         tools: the path of each binary as the node sees it.
-        images: the archive of the workshop's images as the node sees it.
     """
     path = [*sorted({str(Path(tool).parent) for tool in tools.values()}), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     environment = {"PATH": ":".join(path), "TMPDIR": "/run", "HOME": "/run"}
-    # a Pod that starts before its image is there waits ten seconds for the next try
+    # the kubelet ends when there is no container runtime yet, and the supervisor's next try is a second away
     kubelet = (
-        f"until [ -S {CONTAINERD_SOCKET} ] && ctr version >/dev/null 2>&1; do sleep 0.05; done; "
-        f"ctr -n k8s.io images import {images} && "
+        f"until [ -S {CONTAINERD_SOCKET} ]; do sleep 0.02; done; "
         "exec kubelet --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf "
         f"--hostname-override={node} --node-ip={address}"
     )

@@ -1,0 +1,131 @@
+"""The `existing` backend: a cluster that others made and run; the workshop touches only namespaces of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from ...errors import Problem
+from .. import identity, probe
+from ..api import Api
+from ..binaries import ensure
+from ..settings import Settings
+from .base import Capabilities, Get, Parts
+
+NAMESPACE_SECONDS = 60
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+
+
+def check() -> None:
+    """Nothing is needed of this machine."""
+
+
+def create(state: Path, node_count: int) -> Settings:
+    """Refuse: such a cluster is not made but named.
+
+    Raises:
+        Problem: always.
+    """
+    raise Problem("which cluster is not said", where="k8s101 up --backend existing", then="k8s101 up --kubeconfig FILE")
+
+
+def prepare() -> Parts:
+    """Find or make kubectl."""
+    return Parts(ensure(["kubectl"]))
+
+
+def running(settings: Settings) -> bool:
+    """Say yes: whether others run it shows when it is asked."""
+    return True
+
+
+def start(settings: Settings, parts: Parts) -> None:
+    """Others start it."""
+
+
+def connect(settings: Settings) -> None:
+    """Check that the confirmed cluster answers.
+
+    Raises:
+        Problem: it does not, or another one does.
+    """
+    api = Api(settings.kubeconfig)
+    with probe.answering(api.server):
+        verify(settings, api.get)
+
+
+def verify(settings: Settings, get: Get) -> None:
+    """Compare server, authority and the UID of kube-system with what was confirmed.
+
+    Raises:
+        Problem: another cluster answers.
+    """
+    known = probe.load(settings.state)
+    if known.server != identity.server(settings.kubeconfig) or known.authority != identity.fingerprint(
+        settings.kubeconfig
+    ):
+        raise identity.another(settings, str(settings.kubeconfig))
+    if get(KUBE_SYSTEM)["metadata"]["uid"] != known.uid:
+        raise identity.another(settings, "namespace kube-system")
+
+
+def populate(settings: Settings, api: Api) -> None:
+    """Leave the cluster as it is; lessons make their own namespaces."""
+
+
+def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
+    """Nothing more is waited for."""
+    return {}
+
+
+def capabilities(settings: Settings) -> Capabilities:
+    """Return what the probe found."""
+    known = probe.load(settings.state)
+    return Capabilities(
+        containers=known.containers, host_network=known.host_network, control_plane_faults=False, node_faults=False
+    )
+
+
+def stop(settings: Settings) -> None:
+    """Refuse.
+
+    Raises:
+        Problem: always.
+    """
+    raise Problem(
+        "this cluster is run by others",
+        where=probe.load(settings.state).server,
+        then="k8s101 down forgets it and removes the workshop's namespaces",
+    )
+
+
+def forget(settings: Settings, report: Callable[[str], None]) -> None:
+    """Remove the workshop's namespaces, if the confirmed cluster answers."""
+    try:
+        connect(settings)
+        remove_namespaces(settings)
+    except Problem as problem:
+        report(f"namespaces with the label {identity.LABEL}={identity.read(settings)} may be left: {problem.found}")
+
+
+def remove_namespaces(settings: Settings) -> int:
+    """Delete the namespaces that bear our label and wait until they are gone; return how many there were.
+
+    Raises:
+        Problem: one did not go.
+    """
+    api = Api(settings.kubeconfig)
+
+    def namespaces() -> list[str]:
+        selector = f"{identity.LABEL}={identity.read(settings)}"
+        return [n["metadata"]["name"] for n in api.get(f"/api/v1/namespaces?labelSelector={selector}")["items"]]
+
+    names = namespaces()
+    for name in names:
+        answer = api.call("DELETE", f"/api/v1/namespaces/{name}")
+        if answer.status_code == requests.codes.forbidden:
+            raise Problem(f"namespace {name} may not be deleted", where=api.server, then="ask who runs the cluster")
+    api.wait("the workshop's namespaces deleted", lambda: not namespaces(), NAMESPACE_SECONDS)
+    return len(names)

@@ -1,0 +1,62 @@
+"""A part of a running cluster: one component or one node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process.
+
+    Args:
+        name: component (`etcd`), node (`worker-1`) or component of a node (`worker-1/kubelet`).
+        state: the supervisor's word: RUNNING, STOPPED, EXITED, BACKOFF, …
+        pid: its number in the supervisor's process namespace, 0 when it does not run.
+    """
+
+    name: str
+    state: str
+    pid: int
+
+
+class Component:
+    """A part of the cluster that can be stopped and started.
+
+    Args:
+        cluster: the cluster.
+        name: as in `Process`.
+    """
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self._cluster = cluster
+
+    def start(self) -> None:
+        """Start it."""
+        self._cluster.control("start", self.name)
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._cluster.control("stop", self.name)
+
+    def kill(self) -> None:
+        """Kill it, as a crash would; what is restarted automatically comes back."""
+        self._cluster.control("kill", self.name)
+
+    def pause(self) -> None:
+        """Freeze it without ending it."""
+        self._cluster.control("pause", self.name)
+
+    def resume(self) -> None:
+        """Let it run on after `pause`."""
+        self._cluster.control("resume", self.name)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return any(p.name == self.name and p.state in ("RUNNING", "STARTING") for p in self._cluster.processes())

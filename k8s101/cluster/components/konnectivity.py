@@ -1,0 +1,93 @@
+"""Konnectivity, through which the API server reaches kubelets, Pods and webhooks that it has no route to.
+
+The agent among the nodes dials out to the server beside the API server, and connections travel back through
+that (https://kubernetes.io/docs/tasks/extend-kubernetes/setup-konnectivity/). Flags follow version 0.34.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from ..pki import Authority, write_private
+from ..process import Program
+from ..settings import LOOPBACK, Settings
+
+TOOLS = ("konnectivity-server", "konnectivity-agent")
+
+
+def socket_path(settings: Settings) -> Path:
+    """Return the Unix socket at which the API server asks for connections."""
+    return settings.state / "egress.sock"
+
+
+def write_files(settings: Settings) -> tuple[str, ...]:
+    """Make identities and the API server's configuration; return the flags with which it uses them."""
+    authority = Authority(settings.pki, "konnectivity-ca")
+    hosts = [str(settings.ranges.host)]
+    authority.issue_files(settings.pki, "konnectivity-server", "konnectivity-server", hosts=hosts, server=True)
+    authority.issue_files(settings.pki, "konnectivity-agent", "konnectivity-agent", client=True)
+    transport = {"uds": {"udsName": str(socket_path(settings))}}
+    configuration = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [
+            {"name": "cluster", "connection": {"proxyProtocol": "GRPC", "transport": transport}},
+        ],
+    }
+    path = settings.state / "egress.yaml"
+    write_private(path, yaml.safe_dump(configuration, sort_keys=False))
+    return (f"--egress-selector-config-file={path}",)
+
+
+def server(settings: Settings, binary: Path) -> Program:
+    """Return the server, for agents on loopback only and for the API server at a socket."""
+    pki, ports = settings.pki, settings.ports
+    return Program(
+        "konnectivity-server",
+        (
+            str(binary),
+            "--mode=grpc",
+            f"--uds-name={socket_path(settings)}",
+            "--delete-existing-uds-file",
+            "--server-port=0",
+            f"--agent-bind-address={LOOPBACK}",
+            f"--agent-port={ports.konnectivity}",
+            f"--health-bind-address={LOOPBACK}",
+            f"--health-port={ports.konnectivity_health}",
+            f"--admin-bind-address={LOOPBACK}",
+            f"--admin-port={ports.konnectivity_admin}",
+            f"--cluster-cert={pki / 'konnectivity-server.crt'}",
+            f"--cluster-key={pki / 'konnectivity-server.key'}",
+            f"--cluster-ca-cert={pki / 'konnectivity-ca.crt'}",
+        ),
+        priority=15,
+    )
+
+
+def agent(settings: Settings, binary: Path, pki: Path) -> Program:
+    """Return the agent.
+
+    Args:
+        settings: the cluster's settings.
+        binary: its program.
+        pki: where it finds the files of `write_files`.
+    """
+    return Program(
+        "konnectivity-agent",
+        (
+            str(binary),
+            f"--proxy-server-host={settings.ranges.host}",
+            f"--proxy-server-port={settings.ports.konnectivity}",
+            f"--ca-cert={pki / 'konnectivity-ca.crt'}",
+            f"--agent-cert={pki / 'konnectivity-agent.crt'}",
+            f"--agent-key={pki / 'konnectivity-agent.key'}",
+            f"--health-server-host={LOOPBACK}",
+            f"--admin-bind-address={LOOPBACK}",
+            "--sync-interval=1s",
+            "--sync-interval-cap=2s",
+            "--probe-interval=1s",
+        ),
+        priority=10,
+    )

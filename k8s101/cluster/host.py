@@ -1,0 +1,159 @@
+"""The host supervisor: the process that runs the control plane and, on some backends, the nodes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import psutil
+from tenacity import RetryError, Retrying, stop_after_delay, wait_fixed
+
+from ..errors import Problem
+from . import rpc
+from .components import control_plane
+from .pki import Authority, create_control_plane
+from .process import Program, supervisor_config
+from .settings import Settings
+
+CONTROL_PLANE_TOOLS = ("etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+START_SECONDS = 10
+STOP_SECONDS = 10
+
+
+def write_control_plane(settings: Settings) -> Authority:
+    """Make the control plane's identities and its encryption file; what exists is kept."""
+    ca = create_control_plane(settings)
+    if not (settings.state / "encryption.yaml").exists():
+        control_plane.write_encryption(settings, enabled=False)
+    return ca
+
+
+def control_plane_programs(settings: Settings, tools: dict[str, Path], *api_server_flags: str) -> list[Program]:
+    """Return the control plane's four programs.
+
+    Args:
+        settings: the cluster's settings.
+        tools: the path of each program.
+        api_server_flags: flags of kube-apiserver that only some backends need.
+    """
+    return [
+        control_plane.etcd(settings, tools["etcd"]),
+        control_plane.api_server(settings, tools["kube-apiserver"], *api_server_flags),
+        control_plane.controller_manager(settings, tools["kube-controller-manager"]),
+        control_plane.scheduler(settings, tools["kube-scheduler"]),
+    ]
+
+
+def write_config(settings: Settings, programs: Iterable[Program], etcdctl: Path) -> None:
+    """Write the supervisor's configuration.
+
+    Args:
+        settings: the cluster's settings.
+        programs: what it runs.
+        etcdctl: the program with which its control socket reads keys.
+    """
+    interface = {
+        "name": "k8s101",
+        "factory": "k8s101.cluster.control:make_rpcinterface",
+        "state": str(settings.state),
+        "etcdctl": str(etcdctl),
+    }
+    text = supervisor_config(
+        programs,
+        directory=settings.state,
+        logs=settings.logs,
+        socket_path=settings.control_socket,
+        owner=settings.owner,
+        interface=interface,
+    )
+    _config(settings).write_text(text)
+
+
+def launch(settings: Settings, command: Sequence[str]) -> None:
+    """Start the supervisor, and with it all components, apart from this terminal.
+
+    Args:
+        settings: the cluster's settings.
+        command: what becomes the supervisor.
+
+    Raises:
+        Problem: it ended at once.
+    """
+    log = settings.logs / "start.log"
+    with log.open("wb") as output:
+        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
+        result = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    if result.returncode:
+        raise _not_started(log)
+    try:
+        for attempt in Retrying(stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.02)):
+            with attempt:
+                rpc.client(settings.control_socket).k8s101.status()
+    except RetryError:
+        raise _not_started(settings.logs / "supervisord.log") from None
+
+
+def _not_started(log: Path) -> Problem:
+    lines = log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
+    return Problem(f"the supervisor did not start:\n{''.join(lines[-5:])}", where=str(log), then="k8s101 doctor")
+
+
+def process(settings: Settings) -> psutil.Process | None:
+    """Return the running supervisor, or None."""
+    try:
+        found = psutil.Process(int((settings.state / "supervisord.pid").read_text()))
+        # the number may belong to another process by now
+        return found if _config(settings).as_posix() in found.cmdline() else None
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def started_at(settings: Settings) -> dt.datetime:
+    """Return when the running supervisor started, or now without one."""
+    supervisor = process(settings)
+    if supervisor is None:
+        return dt.datetime.now(dt.UTC)
+    return dt.datetime.fromtimestamp(supervisor.create_time(), dt.UTC)
+
+
+def end(settings: Settings) -> None:
+    """Kill the supervisor; its children end with it, because they asked the kernel for that.
+
+    Raises:
+        Problem: a process did not end, which only a process stuck in the kernel does.
+    """
+    if (supervisor := process(settings)) is not None:
+        family = [*supervisor.children(recursive=True), supervisor]
+        supervisor.kill()
+        refuse_survivors(family)
+    for leftover in (settings.control_socket, settings.state / "supervisord.pid"):
+        leftover.unlink(missing_ok=True)
+
+
+def refuse_survivors(processes: Sequence[psutil.Process]) -> None:
+    """Wait until processes have ended.
+
+    Raises:
+        Problem: one did not.
+    """
+    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    if alive:
+        raise Problem(
+            f"processes that do not end: {', '.join(str(p.pid) for p in alive)}",
+            where="/proc",
+            then="k8s101 down again; if it stays, restart the machine",
+        )
+
+
+def _config(settings: Settings) -> Path:
+    return settings.state / "supervisord.conf"

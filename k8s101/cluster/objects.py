@@ -1,0 +1,48 @@
+"""The objects that the workshop itself writes into its clusters: nodes, and files below `manifests/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from .api import Api
+from .components import kwok
+from .settings import ROOT, Settings
+
+USUAL_DNS = "10.96.0.10"
+"""The address of the cluster's DNS as it stands in the files."""
+
+
+def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
+    """Return the Node object that a kubelet, or KWOK, will find: its Pod range and labels.
+
+    Args:
+        settings: the cluster's settings.
+        name: name of the node.
+        index: its number, counted from 1.
+    """
+    pods = str(settings.ranges.pods_of(index))
+    labels = {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}"}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"podCIDR": pods, "podCIDRs": [pods]},
+    }
+    return kwok.simulated(manifest) if settings.backend == "simulated" else manifest
+
+
+def apply_files(api: Api, settings: Settings, *patterns: str) -> None:
+    """Apply files below `manifests/` with the cluster's own DNS address.
+
+    Args:
+        api: a session with the cluster.
+        settings: its settings.
+        patterns: which files, such as `base/*.yaml`.
+    """
+    for pattern in patterns:
+        for path in sorted((ROOT / "manifests").glob(pattern)):
+            text = path.read_text().replace(USUAL_DNS, str(settings.ranges.dns))
+            for manifest in yaml.safe_load_all(text):
+                api.apply(manifest)

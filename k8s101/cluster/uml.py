@@ -1,0 +1,140 @@
+"""User-mode Linux: a whole kernel as one program of an ordinary user.
+
+Its command line is documented in Documentation/virt/uml/ of the Linux sources. The kernel is to be started
+in the directory of its disks and sockets: it splits its arguments at commas and spaces, so that only names
+relative to that directory are given to it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import Problem
+
+MAC = "5a:94:ef:e4:0c:ee"
+PROBE_SECONDS = 20
+HEADROOM_MIB = 64
+"""What the file system of the guest's memory must have beyond the memory itself."""
+
+
+def command(
+    kernel: Path,
+    init: Sequence[str],
+    *,
+    memory_mib: int,
+    disks: Sequence[str] = (),
+    network: str | None = None,
+) -> list[str]:
+    """Return the command that boots the machine's own files, read-only, as the guest's root.
+
+    Args:
+        kernel: the program that `kernel.ensure_kernel` made.
+        init: what runs as process 1 inside, and its arguments.
+        memory_mib: memory of the guest, in MiB; only what is used is taken.
+        disks: names of image files; one that ends with `:ro` cannot be written.
+        network: name of the socket where gvproxy waits for it.
+    """
+    drives = [
+        f"ubd{number}{'r' * name.endswith(':ro')}={name.removesuffix(':ro')}" for number, name in enumerate(disks)
+    ]
+    vector = [f"vec0:transport=bess,dst={network},depth=128,gro=1,mac={MAC}"] if network else []
+    return [
+        str(kernel),
+        f"mem={memory_mib}M",
+        # with seccomp a system call costs a third of what it costs with ptrace, the fall-back
+        "seccomp=auto",
+        "uml_dir=./",
+        "umid=uml",
+        *drives,
+        *vector,
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        "con=null",
+        "con0=null,fd:1",
+        "ssl=null",
+        "loglevel=4",
+        f"init={init[0]}",
+        "--",
+        *init[1:],
+    ]
+
+
+def environment(memory_mib: int) -> dict[str, str]:
+    """Return the environment of the kernel, which puts the guest's memory into a file below TMPDIR.
+
+    Raises:
+        Problem: no directory has room for it and allows execution.
+    """
+    return {"TMPDIR": str(memory_directory(memory_mib)), "HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
+
+
+def memory_directory(memory_mib: int) -> Path:
+    """Return a directory that can hold the guest's memory: in memory itself if possible.
+
+    Raises:
+        Problem: none has the room, or none allows that what is in it is executed.
+    """
+    candidates = [os.environ.get("TMPDIR"), "/dev/shm", os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"]
+    refusals = []
+    for candidate in dict.fromkeys(filter(None, candidates)):
+        if not os.access(candidate, os.W_OK | os.X_OK):
+            continue
+        free_mib = shutil.disk_usage(candidate).free // 2**20
+        if free_mib < memory_mib + HEADROOM_MIB:
+            refusals.append(f"{candidate} has only {free_mib} MiB free")
+        elif not _allows_execution(candidate):
+            refusals.append(f"{candidate} is mounted noexec")
+        else:
+            return Path(candidate)
+    raise Problem(
+        f"no place for the guest's {memory_mib} MiB of memory",
+        where="; ".join(refusals) or "/dev/shm and /tmp",
+        then="set TMPDIR to a directory with that much room that is not mounted noexec",
+    )
+
+
+def _allows_execution(directory: str) -> bool:
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.truncate(mmap.PAGESIZE)
+        try:
+            mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
+        except PermissionError:
+            return False
+    return True
+
+
+def check_starts(kernel: Path) -> None:
+    """Start the kernel up to its first look at what this machine allows, which takes some milliseconds.
+
+    Raises:
+        Problem: it cannot run here, because neither seccomp nor ptrace is allowed or it is no program of this machine.
+    """
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
+        try:
+            result = subprocess.run(
+                command(kernel, [sys.executable, "-c", ""], memory_mib=32),
+                cwd=directory,
+                env=environment(32),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=PROBE_SECONDS,
+            )
+            said = result.stdout.decode(errors="replace")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+    if "Linux version" not in said:
+        raise Problem(
+            "a user-mode kernel cannot run here; this machine allows it neither seccomp nor ptrace",
+            where=" ".join(said.split()[-25:]),
+            then="k8s101 up --backend simulated",
+        )

@@ -1,0 +1,205 @@
+"""`python -m k8s101.notebook`: what authors and tests do with notebooks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+import click
+
+from k8s101.errors import Problem
+from k8s101.notebook import coverage as coverage_module
+from k8s101.notebook import learner, lessons, lint, runs
+from k8s101.notebook import text as text_module
+from k8s101.notebook.document import Tree, read, render, write_atomically
+from k8s101.notebook.environment import running_backend
+from k8s101.notebook.execute import execute as execute_one
+from k8s101.notebook.execute import without_outputs
+from k8s101.notebook.normalise import normalise_file, normalised_text
+
+DETAIL_LINES = 60
+
+
+class Commands(click.Group):
+    """A group whose commands end with a three-part message instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; exit 1 on a problem."""
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            click.secho(f"error: {problem}", fg="red", err=True)
+            ctx.exit(1)
+
+
+Command = Callable[..., None]
+
+
+def numbers(command: Command) -> Command:
+    """Add the argument that chooses modules."""
+    return click.argument("chosen", metavar="[NN]…", nargs=-1)(command)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run, normalise, check and test the notebooks; NN is a module number, none means all."""
+
+
+@main.command()
+@numbers
+def execute(chosen: tuple[str, ...]) -> None:
+    """Run notebooks on the reference cluster and store their outputs."""
+    tree = Tree()
+    for path in tree.paths(chosen):
+        changed = execute_one(path, tree)
+        click.echo(f"{path.name}: {'stored' if changed else 'unchanged'}")
+
+
+@main.command()
+@numbers
+def normalise(chosen: tuple[str, ...]) -> None:
+    """Bring notebooks into the form in which they are committed."""
+    tree = Tree()
+    for path in tree.paths(chosen):
+        click.echo(f"{path.name}: {'rewritten' if normalise_file(path, tree) else 'unchanged'}")
+
+
+@main.command()
+@numbers
+def check(chosen: tuple[str, ...]) -> None:
+    """Tell whether notebooks are normalised, follow the frame and cover what they owe; exit 1 if not."""
+    tree = Tree()
+    lines, failed = check_all(tree, tree.paths(chosen))
+    for line in lines:
+        click.echo(line)
+    click.echo(f"{len(tree.paths(chosen))} notebooks, {failed} errors")
+    sys.exit(1 if failed else 0)
+
+
+def check_all(tree: Tree, paths: list[Path]) -> tuple[list[str], int]:
+    """Return what is wrong with notebooks, line by line, and how many lines are errors.
+
+    Args:
+        tree: the checkout.
+        paths: the notebooks.
+    """
+    lines: list[str] = []
+    failed = 0
+    for path in paths:
+        lines += (difference := _difference(path, tree))
+        found = lint.lint(path, tree)
+        lines += [str(finding) for finding in found]
+        failed += bool(difference) + sum(not finding.warning for finding in found)
+    missing = [
+        f"{lesson.number} notebook: {lesson.file} does not exist; write it or mark the module planned: true"
+        for lesson in lessons.load(tree.notebooks / "lessons.yml").landed
+        if not (tree.notebooks / lesson.file).exists()
+    ]
+    uncovered = [f"coverage {fault}" for fault in coverage_module.faults(tree)]
+    return lines + missing + uncovered, failed + len(missing) + len(uncovered)
+
+
+def _difference(path: Path, tree: Tree) -> list[str]:
+    old = path.read_text(encoding="utf-8").splitlines()
+    new = normalised_text(path, tree).splitlines()
+    if old == new:
+        return []
+    head = f"{path.name} is not normalised; run: python -m k8s101.notebook normalise"
+    return [head, *list(unified_diff(old, new, "stored", "normalised", lineterm="", n=1))[:DETAIL_LINES]]
+
+
+@main.command()
+@numbers
+def clear(chosen: tuple[str, ...]) -> None:
+    """Remove outputs and counts, for work on a notebook before it is executed again."""
+    tree = Tree()
+    for path in tree.paths(chosen):
+        write_atomically(path, render(without_outputs(read(path))))
+        click.echo(f"{path.name}: cleared")
+
+
+@main.command()
+@numbers
+def text(chosen: tuple[str, ...]) -> None:
+    """Print notebooks as text, with their outputs."""
+    for path in Tree().paths(chosen):
+        click.echo(text_module.as_text(read(path)))
+
+
+@main.command()
+@click.option("--fresh", metavar="NN", help="Begin this module anew; your old copy is kept.")
+def copies(fresh: str | None) -> None:
+    """Make the learner's copies in work/."""
+    for path, result in learner.make_copies(Tree(), fresh).items():
+        click.echo(f"{path.name}: {result}")
+
+
+@main.command()
+@click.option("--strict/--lax", default=True, help="Compare every output, or only those true everywhere.")
+@numbers
+def test(strict: bool, chosen: tuple[str, ...]) -> None:
+    """Run notebooks and compare what they print with what is stored."""
+    tree = Tree()
+    _finish([_told(runs.strict(path, tree, lax=not strict)) for path in tree.paths(chosen)])
+
+
+@main.command()
+@click.option("--copy", is_flag=True, help="Also run a learner's copy of each.")
+@numbers
+def papermill(copy: bool, chosen: tuple[str, ...]) -> None:
+    """Run notebooks end to end on any cluster; results stand in artifacts/."""
+    tree, backend = Tree(), running_backend()
+    done = [
+        _told(runs.end_to_end(path, tree, backend, copy=as_copy))
+        for path in tree.paths(chosen)
+        for as_copy in ((False, True) if copy else (False,))
+    ]
+    click.echo(f"kept in {runs.save_summary(done, tree, backend).parent}")
+    _finish(done)
+
+
+@main.command()
+@click.option("--times", default=20, show_default=True, help="How many runs of each.")
+@numbers
+def soak(times: int, chosen: tuple[str, ...]) -> None:
+    """Repeat strict runs and count."""
+    tree = Tree()
+    counts = runs.soak(tree.paths(chosen), tree, times, _told)
+    for name, passed in counts.items():
+        click.echo(f"{name}: {passed} of {times} passed")
+    sys.exit(0 if set(counts.values()) == {times} else 1)
+
+
+def _told(run: runs.Run) -> runs.Run:
+    click.echo(run.line())
+    for line in run.details.splitlines()[-DETAIL_LINES:]:
+        click.echo(f"    {line}")
+    return run
+
+
+def _finish(done: list[runs.Run]) -> None:
+    passed = sum(run.passed for run in done)
+    click.echo(f"{passed} of {len(done)} passed")
+    sys.exit(0 if done and passed == len(done) else 1)
+
+
+@main.command()
+def coverage() -> None:
+    """Fill in which cells cover which row of the source."""
+    tree = Tree()
+    write_atomically(tree.notebooks / "coverage.yml", coverage_module.filled(tree))
+    for fault in coverage_module.faults(tree):
+        click.echo(fault)
+
+
+@main.command()
+def table() -> None:
+    """Print README's table of modules."""
+    click.echo(lessons.table(lessons.load(Tree().notebooks / "lessons.yml")), nl=False)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m k8s101.notebook")

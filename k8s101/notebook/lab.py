@@ -1,0 +1,236 @@
+"""`k8s101 lab`: everything between a fresh machine and an open notebook."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from k8s101.cluster.settings import cache_dir
+from k8s101.errors import Problem
+from k8s101.notebook.document import Tree
+
+PORT = 8888
+END_SECONDS = 10
+"""How long JupyterLab may take to end its kernels before it is killed."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+JUPYTER_CONFIG = Path(__file__).parent / "jupyter"
+"""Settings of JupyterLab for this workshop; a learner's own ones stay in force beside them."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port on loopback; the next free one if it is taken.",
+)
+@click.option(
+    "--browser/--no-browser", default=True, show_default=True, help="Open the browser, or print the URL only."
+)
+@click.option("--fresh", metavar="NN", help="Begin this module anew; your old copy is kept beside it.")
+def main(port: int, browser: bool, fresh: str | None) -> None:
+    """Start the cluster and open JupyterLab on loopback with your copies of the notebooks."""
+    prepare()
+    start_cluster()
+    tree = Tree()
+    copy_notebooks(tree, fresh)
+    try:
+        run_jupyter(tree, port, browser=browser)
+    finally:
+        click.echo(
+            f"\nJupyterLab has ended. The cluster goes on; to remove it: {_as_root(['k8s101', 'down'])}", err=True
+        )
+
+
+def open_lab(arguments: Sequence[str]) -> None:
+    """Do what `k8s101 lab` does.
+
+    Args:
+        arguments: the options, see `k8s101 lab --help`.
+
+    Raises:
+        Problem: something is missing or did not start.
+    """
+    with main.make_context("k8s101 lab", list(arguments)) as context:
+        main.invoke(context)
+
+
+def prepare() -> None:
+    """Make sure that programs and images are there, as the user, so that the cache is the user's.
+
+    Raises:
+        Problem: something could not be had.
+    """
+    from k8s101.cluster.binaries import default_tools, ensure
+    from k8s101.cluster.images import ensure_images
+    from k8s101.cluster.progress import display
+
+    with display() as report:
+        ensure(default_tools(), report)
+        ensure_images(report)
+
+
+def start_cluster() -> None:
+    """Start the cluster unless all of it runs, and prove that it works.
+
+    Raises:
+        Problem: it cannot be started, or does not work.
+    """
+    from k8s101.cluster import cluster, selfcheck
+
+    if not _all_runs():
+        _up()
+    found = cluster.find()
+    if found is None:
+        raise Problem("the cluster is gone again", where=str(cluster.state_dir()), then="k8s101 doctor")
+    click.echo(selfcheck.run(found))
+
+
+def _all_runs() -> bool:
+    """Ask the status command, whose exit code is 0 only then."""
+    command = [sys.executable, "-m", "k8s101.cli", "status"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _up() -> None:
+    settings = {name: value for name, value in os.environ.items() if name.startswith("K8S101_")}
+    # sudo may forget the environment; root must find the cache that this user filled
+    settings["K8S101_CACHE"] = str(cache_dir())
+    command = [sys.executable, "-m", "k8s101.cli", "up", "--no-check"]
+    if os.getuid() != 0:
+        if shutil.which("sudo") is None:
+            raise Problem(
+                "starting a cluster needs root, and there is no sudo",
+                where=f"running as uid {os.getuid()}",
+                then=f"{_as_root(['k8s101', 'up'])}, then k8s101 lab again",
+            )
+        click.echo("the cluster is started with sudo; JupyterLab and the notebooks run as you", err=True)
+        command = ["sudo", "env", *(f"{name}={value}" for name, value in settings.items()), *command]
+    # its steps go to standard error; what it says at the end is said here
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | settings)
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        # it was interrupted too, cleans up and has its own words about it
+        code = child.wait() or INTERRUPTED
+    if code:
+        sys.exit(code)
+
+
+def _as_root(command: list[str]) -> str:
+    """Return what to type: with sudo where the command needs it."""
+    program = Path(sys.executable).parent / command[0]
+    line = " ".join([str(program), *command[1:]])
+    if os.getuid() == 0:
+        return line
+    return f"sudo -E {line}" if shutil.which("sudo") else f"su -c '{line}'"
+
+
+def copy_notebooks(tree: Tree, fresh: str | None) -> None:
+    """Make the learner's copies and say what is worth knowing about them.
+
+    Args:
+        tree: the checkout.
+        fresh: number of the module to begin anew.
+    """
+    from k8s101.notebook import learner
+
+    for path, result in learner.make_copies(tree, fresh).items():
+        if result in (learner.Result.UPDATED, learner.Result.OUTDATED, learner.Result.FRESH):
+            click.echo(f"work/{path.name}: {result}")
+        if result is learner.Result.OUTDATED:
+            click.echo(f"  to begin it anew: k8s101 lab --fresh {path.name[:2]}")
+
+
+def run_jupyter(tree: Tree, port: int, *, browser: bool, options: Sequence[str] = ()) -> None:
+    """Run JupyterLab until it ends or somebody interrupts.
+
+    Args:
+        tree: the checkout.
+        port: the TCP port on loopback; JupyterLab takes the next free one.
+        browser: whether to open it in a browser.
+        options: more options of JupyterLab.
+
+    Raises:
+        Problem: it ended by itself with an error.
+    """
+    # a session of its own: Ctrl-C reaches this process only, which ends it without a question
+    child = subprocess.Popen(
+        jupyter_command(tree, port, browser=browser, options=options),
+        cwd=tree.root,
+        env=jupyter_environment(),
+        start_new_session=True,
+    )
+    ends = {name: signal.signal(name, _interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        _end(child)
+        return
+    finally:
+        for name, handler in ends.items():
+            signal.signal(name, handler)
+    if code:
+        raise Problem(f"JupyterLab ended with code {code}", where="its lines above", then="k8s101 lab")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def jupyter_command(tree: Tree, port: int, *, browser: bool, options: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs JupyterLab.
+
+    Args:
+        tree: the checkout.
+        port: the TCP port to try first.
+        browser: whether to open it in a browser.
+        options: more options of JupyterLab.
+    """
+    copies = sorted(tree.work.glob("[0-9][0-9]-*.ipynb"))
+    first = f"/tree/{copies[0].relative_to(tree.root)}" if copies else ""
+    return [
+        # its address and token are shown at every level
+        *(sys.executable, "-m", "jupyterlab", "--log-level=ERROR", "--KernelManager.transport_encryption=auto"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.open_browser={browser}"),
+        f"--ServerApp.root_dir={tree.root}",
+        f"--FileContentsManager.preferred_dir={tree.work if copies else tree.root}",
+        # a workspace of its own leaves the learner's other tabs alone
+        f"--LabApp.default_url=/lab/workspaces/k8s101{first}",
+        *(["--allow-root"] if os.getuid() == 0 else []),
+        *options,
+    ]
+
+
+def jupyter_environment() -> dict[str, str]:
+    """Return JupyterLab's environment, which the notebooks' kernels inherit."""
+    # a learner's own cluster must never be reached
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    config = [str(JUPYTER_CONFIG), environment.get("JUPYTER_CONFIG_PATH", "")]
+    return environment | {
+        "K8S101_INTERACTIVE": "1",
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, config)),
+        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel before one of the same name in the home directory
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }

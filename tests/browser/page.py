@@ -1,0 +1,182 @@
+"""One notebook in JupyterLab, used as a person uses it: by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+OPEN_SECONDS = 90
+RUN_SECONDS = 240
+STEP_SECONDS = 60
+TABS = 60
+"""How often Tab is pressed to reach a control before it counts as out of reach."""
+
+SCREEN_WIDTH = 1280
+TALLEST = 16_000
+"""Chromium draws no taller window."""
+
+# The page as JupyterLab knows it; cells outside the window are not in the document.
+_CELLS = """
+const panel = window.jupyterapp.shell.currentWidget;
+return panel.content.model.cells ? Array.from(panel.content.model.cells, c => c.toJSON()) : [];
+"""
+_STATUS = """
+const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+const kernel = panel && panel.sessionContext && panel.sessionContext.session && panel.sessionContext.session.kernel;
+return kernel && panel.context.isReady && panel.content.model.cells.length ? kernel.status : 'none';
+"""
+
+
+class Page:
+    """The page of one notebook.
+
+    Args:
+        driver: the browser.
+        url: address of the notebook in JupyterLab, with its token.
+    """
+
+    def __init__(self, driver: Chrome, url: str) -> None:
+        self.driver = driver
+        driver.get(url)
+        self.wait("the notebook is open and its kernel idle", lambda: self.status() == "idle", OPEN_SECONDS)
+        self.at_rest()
+
+    def wait(self, what: str, condition: Callable[[], Any], seconds: float) -> Any:
+        """Wait until a condition holds; fail with what was waited for."""
+        try:
+            return WebDriverWait(self.driver, seconds, poll_frequency=0.2).until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"after {seconds:.0f} s not yet: {what}; kernel {self.status()}") from None
+
+    def status(self) -> str:
+        """Return what the kernel does: idle, busy, … or none."""
+        return str(self.driver.execute_script(_STATUS))
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Return all cells as they would be saved."""
+        return list(self.driver.execute_script(_CELLS))
+
+    def code_cells(self) -> list[dict[str, Any]]:
+        """Return the code cells that have something to run."""
+        return [cell for cell in self.cells() if cell["cell_type"] == "code" and text_of(cell["source"]).strip()]
+
+    def errors(self) -> list[str]:
+        """Return the errors that stand in the outputs."""
+        return [
+            f"{text_of(cell['source']).splitlines()[0]}: {output['ename']}: {output['evalue']}"
+            for cell in self.code_cells()
+            for output in cell["outputs"]
+            if output["output_type"] == "error"
+        ]
+
+    def at_rest(self) -> None:
+        """Give the keyboard to the notebook, outside of any cell's text."""
+        self.driver.execute_script("window.jupyterapp.shell.currentWidget.content.node.focus()")
+        self.press(Keys.ESCAPE)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, the first ones held down."""
+        chain = ActionChains(self.driver)
+        *held, last = keys
+        for key in held:
+            chain.key_down(key)
+        chain.send_keys(last)
+        for key in reversed(held):
+            chain.key_up(key)
+        chain.perform()
+
+    def command(self, label: str) -> None:
+        """Run a command of JupyterLab through its command palette."""
+        self.press(Keys.CONTROL, Keys.SHIFT, "c")
+        palette = "document.querySelector('#modal-command-palette input, .jp-ModalCommandPalette input')"
+        self.wait("the command palette is open", lambda: self._script(f"!!{palette}"), STEP_SECONDS)
+        self._script(f"{palette}.focus()")
+        ActionChains(self.driver).send_keys(label).perform()
+        found = "document.querySelector('.lm-CommandPalette-item.lm-mod-active .lm-CommandPalette-itemLabel')"
+        self.wait(label, lambda: self._script(f"{found}?.textContent") == label, STEP_SECONDS)
+        self.press(Keys.ENTER)
+
+    def _script(self, expression: str) -> Any:
+        return self.driver.execute_script(f"return {expression}")
+
+    def run_all(self) -> None:
+        """Run all cells and wait until the last one is done."""
+        self.command("Run All Cells")
+        self.finished(RUN_SECONDS)
+
+    def finished(self, seconds: float) -> None:
+        """Wait until every cell has run, or one has failed.
+
+        Args:
+            seconds: how long that may take.
+        """
+
+        def done() -> bool:
+            counted = all(cell["execution_count"] for cell in self.code_cells())
+            return (counted or bool(self.errors())) and self.status() == "idle"
+
+        self.wait("all cells have run", done, seconds)
+
+    def step(self) -> None:
+        """Run the selected cell, wait until it is done, and select the next one."""
+        panel = "window.jupyterapp.shell.currentWidget.content"
+        index = self._script(f"{panel}.activeCellIndex")
+        cell = self.cells()[index]
+        before = cell.get("execution_count")
+        self.press(Keys.SHIFT, Keys.ENTER)
+        if cell["cell_type"] == "code" and text_of(cell["source"]).strip():
+
+            def done() -> bool:
+                count = self.cells()[index].get("execution_count")
+                return bool(count) and count != before and self.status() == "idle"
+
+            self.wait(f"this cell has run: {text_of(cell['source'])[:60]}", done, STEP_SECONDS)
+        self.wait("the next cell is selected", lambda: self._script(f"{panel}.activeCellIndex") != index, STEP_SECONDS)
+
+    def options(self) -> list[str]:
+        """Return the options of the first question on the page."""
+        script = "Array.from(document.querySelectorAll('.widget-radio-box')[0]?.querySelectorAll('label') ?? []"
+        return [str(text) for text in self._script(f"{script}, label => label.textContent)")]
+
+    def tab_to_options(self) -> None:
+        """Press Tab until the keyboard is on an option."""
+        for _ in range(TABS):
+            if self._script("document.activeElement?.type") == "radio":
+                return
+            self.press(Keys.TAB)
+        raise AssertionError(f"no option within {TABS} presses of Tab")
+
+    def chosen(self) -> str:
+        """Return the option that is chosen, or nothing."""
+        script = "document.querySelector('.widget-radio-box input:checked')?.closest('label')?.textContent ?? ''"
+        return str(self._script(script))
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Keep a picture of the page.
+
+        Args:
+            path: the PNG file.
+            whole: make the window as tall as the notebook first.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = self.driver.get_window_size()
+        if whole:
+            height = self._script("document.querySelector('.jp-WindowedPanel-inner, .jp-Notebook').scrollHeight")
+            self.driver.set_window_size(SCREEN_WIDTH, min(int(height) + 250, TALLEST))
+        self.driver.save_screenshot(str(path))
+        self.driver.set_window_size(size["width"], size["height"])
+
+
+def text_of(source: str | list[str]) -> str:
+    """Return multi-line text, which notebooks also write as a list."""
+    return source if isinstance(source, str) else "".join(source)
+
+
+def printed(cell: dict[str, Any]) -> str:
+    """Return what a cell printed."""
+    return "".join(text_of(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream")

@@ -1,0 +1,61 @@
+"""JupyterLab, its kernel and the lessons' one control, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from page import Page, printed
+from selenium.webdriver import Keys
+
+from k8s101.cluster.settings import ROOT
+
+PICTURES = ROOT / "artifacts" / "browser"
+
+ASK = """\
+from k8s101.lesson.bank import Question
+from k8s101.lesson.widgets import choice
+said = []
+choice(Question("answer", "How many copies run?", {"one": "", "three": "", "five": ""}, "three"), said.append)"""
+
+
+def test_kernel_is_that_of_this_environment(
+    write_notebook: Callable[..., Path], open_page: Callable[..., Page]
+) -> None:
+    page = open_page(
+        write_notebook(
+            "surroundings",
+            "import os, sys; print(sys.prefix)",
+            "print(os.getcwd().endswith('/work'), os.path.isdir('../manifests'))",
+            "print(os.environ['K8S101_INTERACTIVE'], 'KUBECONFIG' in os.environ)",
+        )
+    )
+    page.run_all()
+    assert page.errors() == []
+    prefix, places, variables = (printed(cell).strip() for cell in page.code_cells())
+    assert Path(prefix).resolve() == (ROOT / ".venv").resolve() or "envs" in prefix
+    assert places == "True True"
+    assert variables == "1 False"
+
+
+def test_errors_are_seen(write_notebook: Callable[..., Path], open_page: Callable[..., Page]) -> None:
+    """The test of the tests: a cell that fails does not pass."""
+    page = open_page(write_notebook("failing", "1 / 0", "print('not reached')"))
+    page.run_all()
+    assert page.errors() == ["1 / 0: ZeroDivisionError: division by zero"]
+
+
+def test_question_is_answered_by_keyboard(write_notebook: Callable[..., Path], open_page: Callable[..., Page]) -> None:
+    page = open_page(write_notebook("question", ASK, "print('you said', *said)"))
+    page.step()
+    page.wait("the options are there", lambda: page.options() == ["one", "three", "five"], 30)
+    page.tab_to_options()
+    page.press(Keys.SPACE)
+    page.wait("Space chooses the first option", lambda: page.chosen() == "one", 10)
+    page.press(Keys.TAB)
+    page.press(Keys.SPACE)
+    page.wait("Tab and Space choose the second option", lambda: page.chosen() == "three", 10)
+    page.screenshot(PICTURES / "question.png")
+    page.at_rest()
+    page.step()
+    assert printed(page.code_cells()[1]).split() == ["you", "said", "one", "three"]

@@ -1,0 +1,139 @@
+"""A small checkout with one module that breaks no rule, for tests to damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from k8s101.notebook import lessons, recorded
+from k8s101.notebook.document import Tree, cells, code_cells, make_cell, read, render, write_atomically
+from k8s101.notebook.normalise import normalise, title_for
+
+LESSONS = """
+repository: ""
+modules:
+  - {number: "00", slug: start, title: Start, name: Start, summary: begin, minutes: 20}
+  - {number: "06", slug: deployments, title: Roll out, name: Deployments, summary: roll out, minutes: 30,
+     needs: [containers], ci_guest: true}
+  - {number: "07", slug: daemonsets, title: Cover, name: DaemonSets, summary: cover, minutes: 20, planned: true}
+"""
+
+COVERAGE = """
+# kept
+rows:
+- {row: "slide:deployment", text: what it is, modules: ["06"], proof: it owns Pods, cells: []}
+- {row: "slide:rate", text: how fast, modules: ["06"], proof: never fewer, corrected: something, cells: []}
+- {row: "slide:greek", text: the name, modules: ["06"], proof: a question, definition: true, cells: []}
+- {row: "slide:agents", text: one per node, modules: ["07", "06"], proof: three, cells: []}
+- {row: "demo:7", text: three copies, modules: ["06", "07"], proof: three are ready, cells: []}
+"""
+
+Spec = tuple[str, str, list[str], str]
+"""Kind, id, tags, source."""
+
+
+def module_cells() -> list[Spec]:
+    """Return the cells of a module that breaks no rule."""
+    found: list[Spec] = [
+        ("markdown", "title", ["title"], "# Roll out"),
+        (
+            "markdown",
+            "goals",
+            ["goals", "slide:greek"],
+            "**You will** roll out.\n\n- create\n- scale\n- undo\n\n**Know before:** [00](00-start.ipynb).",
+        ),
+        ("code", "recall", ["recall"], "def ask(): return 'asked'\n\nprint(ask())"),
+        ("markdown", "prepare-words", ["prepare"], "## Prepare\n\nA fresh namespace."),
+        ("code", "prepare", ["prepare"], "import json\n\nname = 'hello'"),
+    ]
+    for step in range(1, 5):
+        found += [
+            ("markdown", f"step-{step}", ["step"], f"## Step {step}\n\nOne idea, ![a tree](images/tree.svg)."),
+            ("code", f"ask-{step}", ["predict"], f"print('question {step}')"),
+            ("code", f"make-{step}", ["run"], f"%%needs containers\nmade_{step} = {step}\nprint('made', {step})"),
+            ("code", f"look-{step}", ["run"], f"%%needs containers\nprint(made_{step})"),
+            ("markdown", f"seen-{step}", [], "You saw it."),
+        ]
+    found += [
+        ("markdown", "break", ["break-it"], "## Break it\n\nA bad release."),
+        ("code", "ask-break", ["predict"], "print('what happens?')"),
+        ("code", "broken", ["run", "slide:deployment", "demo:7"], "path = '../manifests/06-deployments/hello.yaml'"),
+        ("markdown", "task", ["exercise"], "## Exercise\n\nMake four."),
+        ("code", "own", ["exercise"], "replicas = ..."),
+        ("code", "check", ["check"], "print('not attempted')"),
+        ("code", "hint", ["hint"], "print('look at replicas')"),
+        ("code", "solution", ["solution"], "replicas = 4"),
+        ("code", "check-again", ["check", "slide:rate", "corrected:rate"], "print('four', replicas)"),
+        ("markdown", "clean", ["clean-up"], "## Clean up\n\nThe namespace goes."),
+        ("code", "clean-up", ["clean-up"], "print('deleted')"),
+        (
+            "markdown",
+            "end",
+            ["key-points"],
+            "## Key points\n\nThree sentences.\n\n**Next:** 07.\n\n**Further reading:** [one](https://example.org/).",
+        ),
+    ]
+    return found
+
+
+def make_tree(root: Path) -> Tree:
+    """Lay out the checkout, with the module executed and recorded."""
+    tree = Tree(root)
+    write_atomically(tree.notebooks / "lessons.yml", LESSONS)
+    write_atomically(tree.notebooks / "coverage.yml", COVERAGE)
+    write_atomically(tree.notebooks / "images/tree.svg", "<svg/>")
+    write_atomically(tree.manifests / "06-deployments/hello.yaml", "kind: Deployment\n")
+    write_notebook(tree, "00-start.ipynb", [("markdown", "title", ["title"], "# Start")])
+    write_notebook(tree, "06-deployments.ipynb", module_cells())
+    record(tree)
+    return tree
+
+
+def write_notebook(tree: Tree, name: str, specs: list[Spec]) -> Path:
+    """Write a normalised notebook whose code cells look executed."""
+    number = name[:2]
+    nb = nbformat.v4.new_notebook()
+    nb.cells = [make_cell(kind, source, f"{number}-{cell_id}", tags) for kind, cell_id, tags, source in specs]
+    for cell in code_cells(nb):
+        cell.raw.execution_count = 1
+        cell.raw.outputs = [stream(f"{cell.id}\n")]
+    path = tree.notebooks / name
+    title = title_for(number, lessons.load(tree.notebooks / "lessons.yml"))
+    write_atomically(path, render(normalise(nb, number, title)))
+    return path
+
+
+def record(tree: Tree) -> None:
+    """Write the recordings of module 06 as they should be."""
+    needing = [cell for cell in code_cells(load(tree)) if cell.needs]
+    found = {cell.id: {"source": recorded.digest(cell.source), "outputs": cell.outputs} for cell in needing}
+    write_atomically(recorded.file_of(tree.recorded, "06"), recorded.render(found))
+
+
+def stream(text: str, name: str = "stdout") -> NotebookNode:
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def display(**data: Any) -> NotebookNode:
+    """Return a display output; names of kinds have `_` for `/`."""
+    return nbformat.v4.new_output("display_data", {kind.replace("_", "/", 1): text for kind, text in data.items()})
+
+
+def path_of(tree: Tree) -> Path:
+    return tree.notebooks / "06-deployments.ipynb"
+
+
+def load(tree: Tree) -> NotebookNode:
+    return read(path_of(tree))
+
+
+def save(tree: Tree, nb: NotebookNode) -> None:
+    write_atomically(path_of(tree), render(nb))
+
+
+def cell_named(nb: NotebookNode, name: str) -> NotebookNode:
+    """Return the raw cell `06-<name>`."""
+    return next(cell.raw for cell in cells(nb) if cell.id == f"06-{name}")

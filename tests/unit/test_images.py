@@ -1,0 +1,202 @@
+"""What the workshop's images hold, and how their archive is made, found again and made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k8s101.cluster import builds, images
+from k8s101.cluster.binaries import ensure
+from k8s101.cluster.components.node import SANDBOX_IMAGE
+from k8s101.cluster.oci import Image
+from k8s101.cluster.toolchain import TOOLCHAIN
+from k8s101.errors import Problem
+
+
+class Archive:
+    """An archive's images by reference."""
+
+    def __init__(self, path: Path) -> None:
+        with tarfile.open(path) as tar:
+            self.files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
+        self.images = {entry["RepoTags"][0]: entry for entry in json.loads(self.files["manifest.json"])}
+
+    def config(self, reference: str) -> dict[str, Any]:
+        return json.loads(self.files[self.images[reference]["Config"]])["config"]
+
+    def tree(self, reference: str) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
+        tree = {}
+        for layer in self.images[reference]["Layers"]:
+            with tarfile.open(fileobj=io.BytesIO(self.files[layer])) as tar:
+                for member in tar:
+                    file = tar.extractfile(member) if member.isfile() else None
+                    tree[member.name] = member, file.read() if file else b""
+        return tree
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    return images.ensure_images()
+
+
+@pytest.fixture(scope="module")
+def archive(path: Path) -> Archive:
+    return Archive(path)
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an empty cache that needs no build of CoreDNS."""
+    monkeypatch.setenv("K8S101_BIN", str(ensure(["coredns"])["coredns"].parent))
+    monkeypatch.setenv("K8S101_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_names(archive: Archive) -> None:
+    assert tuple(archive.images) == images.references()
+    assert "docker.io/kubernetes101/hello:1.0.0" in archive.images
+    assert SANDBOX_IMAGE in archive.images
+
+
+def test_hello_versions_share_all_but_a_few_bytes(archive: Archive) -> None:
+    names = [name for name in archive.images if name.startswith(images.HELLO)]
+    assert [name.rpartition(":")[2] for name in names] == list(images.HELLO_VERSIONS)
+    assert len({archive.images[name]["Layers"][0] for name in [*names, images.TOOLBOX]}) == 1
+    for name in names:
+        assert archive.tree(name)["etc/hello/version"][1].decode() == name.rpartition(":")[2] + "\n"
+
+
+def test_hello_runs_as_a_number_and_not_as_root(archive: Archive) -> None:
+    for name in archive.images:
+        if name != images.TOOLBOX:
+            user = archive.config(name)["User"].split(":")[0]
+            assert user.isdigit() and user != "0", name
+
+
+def test_every_entry_point_is_in_its_image(archive: Archive) -> None:
+    for name in archive.images:
+        config, tree = archive.config(name), archive.tree(name)
+        command = [*config.get("Entrypoint", []), *config.get("Cmd", [])][0]
+        file, _ = tree[command.lstrip("/") if command.startswith("/") else f"bin/{command}"]
+        assert file.issym() or file.mode & 0o111, name
+
+
+def test_toolbox_has_its_tools(archive: Archive) -> None:
+    tree = archive.tree(images.TOOLBOX)
+    for name in ("sh", "ps", "ip", "nc", "nslookup", "ping", "vi", "cat", "ls"):
+        assert tree[f"bin/{name}"][0].linkname == "busybox"
+    assert tree["bin/wget"][0].linkname == "hello"
+    assert archive.config(images.TOOLBOX)["Cmd"] == ["sh"]
+
+
+def test_labels_say_who_made_it_of_what(archive: Archive) -> None:
+    for name in archive.images:
+        labels = archive.config(name)["Labels"]
+        assert "made on this machine" in labels["org.opencontainers.image.vendor"]
+        assert len(labels["org.opencontainers.image.revision"]) == 64
+        assert labels["org.opencontainers.image.version"] == name.rpartition(":")[2]
+    made_of = archive.config(images.coredns_reference())["Labels"]["org.opencontainers.image.description"]
+    assert made_of == "made of github.com/coredns/coredns " + images.coredns_reference().rpartition(":")[2]
+
+
+def test_made_once_and_then_found(path: Path) -> None:
+    before = path.stat()
+    assert images.ensure_images() == path
+    assert path.stat() == before
+
+
+def test_second_build_has_the_same_digest(path: Path, empty_cache: Path) -> None:
+    again = images.ensure_images()
+    assert again.parent == empty_cache / "images" and again.name == path.name
+    digests = [hashlib.sha256(each.read_bytes()).hexdigest() for each in (path, again)]
+    assert digests[0] == digests[1]
+
+
+def test_two_runs_at_once(empty_cache: Path) -> None:
+    command = [sys.executable, "-m", "k8s101.cluster.images"]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [run.communicate(timeout=120) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], answers
+    assert answers[0][0] == answers[1][0]
+    assert Path(answers[0][0].strip()).is_file()
+    assert [file.name for file in (empty_cache / "images").glob(".*tmp*")] == []
+
+
+def test_changed_sources_give_another_archive(
+    path: Path, tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(images.SOURCES, tmp_path / "images")
+    with (tmp_path / "images/hello/version.go").open("a") as file:
+        file.write("// changed\n")
+    monkeypatch.setattr(images, "SOURCES", tmp_path / "images")
+    assert images.ensure_images().name != path.name
+
+
+def test_broken_sources_are_a_problem(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(images.SOURCES, tmp_path / "images")
+    (tmp_path / "images/pause/main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
+    monkeypatch.setattr(images, "SOURCES", tmp_path / "images")
+    with pytest.raises(Problem, match="building pause failed") as caught:
+        images.ensure_images()
+    assert "nonsense" in caught.value.where
+    assert [file.suffix for file in (empty_cache / "images").iterdir()] == [".lock"]
+
+
+def test_missing_busybox_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="busybox is missing") as caught:
+        images.find_busybox()
+    assert "apt-get install busybox-static" in caught.value.then
+
+
+def test_dynamic_busybox_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    static = images.find_busybox()
+    dynamic = shutil.which("ls")
+    assert dynamic is not None
+    (tmp_path / "busybox").symlink_to(dynamic)
+    (tmp_path / "busybox-static").symlink_to(static)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert images.find_busybox() == static
+
+
+def test_agnhost_is_an_archive_of_its_own() -> None:
+    archive = Archive(images.ensure_image("agnhost"))
+    assert list(archive.images) == [images.AGNHOST]
+    assert archive.config(images.AGNHOST)["Entrypoint"] == ["/agnhost"]
+
+
+def test_agnhost_has_the_version_of_its_sources() -> None:
+    go = builds.find_go((1, 26), lambda _: None)
+    listed = subprocess.run(
+        [go, "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes"],
+        capture_output=True, text=True, cwd=TOOLCHAIN / "kubernetes",
+    )  # fmt: skip
+    version = Path(listed.stdout.strip(), "test/images/agnhost/VERSION")
+    if not listed.stdout.strip() or not version.is_file():
+        pytest.skip("the sources of Kubernetes are not in Go's module cache")
+    assert version.read_text().strip() == images.AGNHOST.rpartition(":")[2]
+
+
+def test_unknown_image_is_a_problem() -> None:
+    with pytest.raises(Problem, match="no image nginx"):
+        images.ensure_image("nginx")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_archive_belongs_to_the_user_behind_sudo(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    target = images._archive("sample", [])
+    images._write([Image("registry.example/a:1", ())], target, tmp_path, lambda _: None)
+    assert target.stat().st_uid == 12345 == target.parent.stat().st_uid

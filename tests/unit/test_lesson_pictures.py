@@ -1,0 +1,191 @@
+"""Pictures: the same on every run, with a text, readable without colour."""
+
+from __future__ import annotations
+
+import base64
+import re
+from xml.etree import ElementTree
+
+import pytest
+from lesson_fixtures import Object, Recording, deployment, owned, pod, replicaset
+
+from k8s101.lesson import timeline
+from k8s101.lesson.draw import picture
+from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle
+from k8s101.lesson.picture import Picture
+from k8s101.lesson.rollout import bounds, last_rollout
+
+
+def graph_of(*items: Object) -> Graph:
+    by_uid = {item["metadata"]["uid"]: item for item in items}
+    graph = Graph({uid: _node(item) for uid, item in by_uid.items()})
+    graph.edges += _owned(by_uid)
+    return _without_idle(graph)
+
+
+def three_pods() -> Graph:
+    parent = replicaset("1", "1.0.0")
+    return graph_of(deployment(3), parent, *(pod(f"p{n}", parent, node=f"worker-{n}") for n in (2, 1, 3)))
+
+
+def test_the_text_names_every_object_and_what_ties_it() -> None:
+    assert picture(three_pods(), "deployment/hello").text == "\n".join(
+        [
+            "Deployment hello · 3 of 3 ready",
+            "  owns ReplicaSet hello-… · revision 1 · 1.0.0 · 3 of 3 ready",
+            "    owns Pod hello-… · ready · 1.0.0 · worker-1",
+            "    owns Pod hello-… · ready · 1.0.0 · worker-2",
+            "    owns Pod hello-… · ready · 1.0.0 · worker-3",
+        ]
+    )
+
+
+def test_names_that_differ_on_every_run_do_not_change_the_picture() -> None:
+    parent = replicaset("1", "1.0.0")
+    other = graph_of(deployment(3), parent, *(pod(f"z{n}", parent, node=f"worker-{n}") for n in (3, 2, 1)))
+    first, second = picture(three_pods(), "x"), picture(other, "x")
+    assert (first.svg, first.text, first.alt) == (second.svg, second.text, second.alt)
+
+
+def test_html_is_an_image_with_a_sentence_and_the_text() -> None:
+    bundle = picture(three_pods(), "deployment/hello")._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    alt = "Objects of deployment/hello: 1 Deployment, 1 ReplicaSet, 3 Pods, 3 of 3 Pods ready."
+    assert f'alt="{alt}"' in bundle["text/html"]
+    assert "<script" not in bundle["text/html"]
+    found = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', bundle["text/html"])
+    assert found
+    root = ElementTree.fromstring(base64.b64decode(found[1]))
+    assert root.find("{http://www.w3.org/2000/svg}title").text == alt  # type: ignore[union-attr]
+
+
+def test_states_differ_by_shape_not_only_by_colour() -> None:
+    parent = replicaset("1", "1.0.0")
+    good = picture(graph_of(parent, pod("a", parent)), "x").svg
+    bad = picture(graph_of(parent, pod("a", parent, ready=False)), "x").svg
+
+    def without_colour(svg: str) -> str:
+        return re.sub(r"#[0-9A-Fa-f]{6}", "", svg)
+
+    assert without_colour(good) != without_colour(bad)
+    assert "not ready" in bad
+
+
+def test_names_cannot_break_out_of_the_picture() -> None:
+    graph = Graph({"a": Node("a", "Service", '<b onload="x">&')}, [Edge("a", "a", "owns")])
+    drawn = picture(graph, '"><script>')
+    ElementTree.fromstring(drawn.svg)
+    assert "<script>" not in drawn._repr_mimebundle_()["text/html"]
+
+
+def test_old_replicasets_without_pods_are_left_out() -> None:
+    old, new = replicaset("1", "1.0.0", 0), replicaset("2", "1.0.1")
+    graph = graph_of(deployment(), old, new, pod("a", new))
+    assert [node.facts[0] for node in graph.nodes.values() if node.kind == "ReplicaSet"] == ["revision 2"]
+
+
+def test_below_keeps_only_what_can_be_reached() -> None:
+    graph = three_pods()
+    graph.nodes["s"] = Node("s", "Service", "hello")
+    assert "Service" not in {node.kind for node in graph.below("d").nodes.values()}
+    assert len(graph.below("d").nodes) == 5
+
+
+@pytest.mark.parametrize(
+    ("replicas", "update", "wanted"),
+    [
+        (5, {"maxSurge": "25%", "maxUnavailable": "25%"}, (4, 7)),
+        (3, {"maxSurge": "25%", "maxUnavailable": "25%"}, (3, 4)),
+        (5, {"maxSurge": 1, "maxUnavailable": 0}, (5, 6)),
+        (5, {"maxSurge": 0, "maxUnavailable": "10%"}, (4, 5)),
+        (10, {"maxSurge": "100%", "maxUnavailable": "100%"}, (0, 20)),
+    ],
+)
+def test_the_band_is_computed_as_the_controller_does(
+    replicas: int, update: dict[str, int | str], wanted: tuple[int, int]
+) -> None:
+    assert bounds(deployment(replicas, **update)) == wanted
+
+
+def rolling(recording: Recording, *, careless: bool = False) -> Object:
+    """Replace two Pods of release 1.0.0 by two of 1.0.1, one more allowed, none fewer."""
+    old, new = replicaset("1", "1.0.0", 2), replicaset("2", "1.0.1", 2)
+    recording.see(deployment(2, "1", maxSurge=1, maxUnavailable=0))
+    recording.see(old)
+    for uid in ("a", "b"):
+        recording.see(pod(uid, old))
+    recording.see(deployment(2, "1", maxSurge=1, maxUnavailable=0))  # the new template, not yet acted on
+    recording.see(new)
+    now = deployment(2, "2", maxSurge=1, maxUnavailable=0)
+    recording.see(now)
+    for old_uid, new_uid in (("a", "c"), ("b", "d")):
+        if careless:
+            recording.see(pod(old_uid, old, stopping=True))
+        recording.see(pod(new_uid, new, ready=False))
+        recording.see(pod(new_uid, new))
+        recording.see(pod(old_uid, old, stopping=True))
+        recording.see(pod(old_uid, old), "DELETED")
+    return now
+
+
+def test_a_rollout_is_read_from_what_was_recorded() -> None:
+    recording = Recording()
+    rollout = last_rollout(recording.recorder, rolling(recording))
+    assert (rollout.old, rollout.new, rollout.least, rollout.most) == ("1", "2", 2, 3)
+    assert (rollout.lowest, rollout.highest) == (2, 3)
+    assert rollout.inside_band
+    assert timeline.rollout_text(rollout) == "\n".join(
+        [
+            "deployment/hello: revision 1 (1.0.0) → revision 2 (1.0.1)",
+            "  ready Pods of revision 1: 2 → 0",
+            "  ready Pods of revision 2: 0 → 2",
+            "  at least 2 ready: kept",
+            "  at most 3 Pods: kept",
+        ]
+    )
+    drawn = timeline.rollout_picture(rollout)
+    assert drawn.inside_band
+    assert "stays inside" in drawn.alt
+    ElementTree.fromstring(drawn.svg)
+
+
+def test_a_rollout_that_leaves_its_band_is_told() -> None:
+    recording = Recording()
+    rollout = last_rollout(recording.recorder, rolling(recording, careless=True))
+    assert rollout.lowest == 1
+    assert not rollout.inside_band
+    assert "at least 2 ready: BROKEN" in timeline.rollout_text(rollout)
+    assert "leaves" in timeline.rollout_picture(rollout).alt
+
+
+def test_the_life_of_a_pod_names_who_acted() -> None:
+    recording, parent = Recording(), replicaset("1", "1.0.0")
+    recording.see(pod("old", parent))
+    recording.see(pod("old", parent, stopping=True))
+    young = pod("new", parent, ready=False)
+    for reason, who, about, message in (
+        ("Scheduled", "default-scheduler", "new", "assigned"),
+        ("SuccessfulCreate", "replicaset-controller", "rs1", f"Created pod: {young['metadata']['name']}"),
+        ("Started", "kubelet", "new", "Container started"),
+    ):
+        event = owned(f"e{reason}", "Event", reason)
+        event |= {"involvedObject": {"uid": about}, "reason": reason, "reportingComponent": who, "message": message}
+        recording.see(event)
+    unbound = pod("new", parent, ready=False)
+    del unbound["spec"]["nodeName"]
+    recording.see(unbound)
+    recording.see(young)
+    running = pod("new", parent)
+    running["status"]["containerStatuses"] = [{"state": {"running": {}}}]
+    recording.see(running)
+    acts = timeline.life(recording.recorder, running)
+    assert [(act.who, act.what) for act in acts] == [
+        ("you", "delete Pod hello-…"),
+        ("replicaset-controller", "creates Pod hello-…"),
+        ("default-scheduler", "chooses worker-1"),
+        ("kubelet", "starts the container"),
+        ("kubelet", "finds it ready"),
+    ]
+    drawn: Picture = timeline.life_picture(acts)
+    assert drawn.text.splitlines()[0] == "1  you                    delete Pod hello-…"
+    ElementTree.fromstring(drawn.svg)
