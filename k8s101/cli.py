@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .cluster import adopt, selfcheck
+from .cluster import adopt, component, loading, probe, selfcheck
 from .cluster import cluster as clusters
 from .cluster import doctor as examination
 from .cluster import reset as resetting
@@ -117,6 +117,11 @@ def status(as_json: bool) -> None:
         word = "absent" if cluster is None else "stopped"
         click.echo(json.dumps({"cluster": word}) if as_json else f"cluster {word}; k8s101 up starts it")
         sys.exit(2 if cluster is None else 1)
+    if not cluster.ours:
+        cluster.backend.connect(cluster.settings)
+        found = probe.load(cluster.settings.state).description()
+        click.echo(json.dumps({"cluster": "running", "parts": []}) if as_json else f"in use: {found}")
+        return
     rows = [p for p in cluster.processes() if p.pid or _expected(cluster, p.name)]
     if as_json:
         parts = [{"name": p.name, "state": p.state, "pid": p.pid} for p in rows]
@@ -166,13 +171,29 @@ def _each(cluster: clusters.Cluster, verb: str, names: tuple[str, ...]) -> None:
         click.echo(f"{name}: {verb}ed" if verb == "start" else f"{name}: stopped")
 
 
+@main.group()
+def images() -> None:
+    """The workshop's container images."""
+
+
+@images.command()
+@click.option(
+    "--into", "tool", required=True, type=click.Choice(sorted(loading.COMMANDS)), help="What made the cluster."
+)
+@click.argument("name", required=False)
+def load(tool: str, name: str | None) -> None:
+    """Load the images into a cluster that kind, k3d or minikube made; NAME where it is not the usual one."""
+    loading.load(tool, name)
+    click.echo(f"loaded into {name or loading.COMMANDS[tool].usual}")
+
+
 @main.command()
 @click.argument("name")
 @click.option("--lines", "-n", default=50, show_default=True, help="How many lines from the end.")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing what comes.")
 def logs(name: str, lines: int, follow: bool) -> None:
     """Print the log of a component (kube-scheduler) or of a node's component (worker-1/kubelet)."""
-    path = clusters.log_file(_found(), name)
+    path = component.log_file(_found().settings, name)
     command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
     sys.exit(subprocess.run(command).returncode)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,15 @@ from waiting import eventually
 
 from k8s101.cluster.binaries import ensure
 from k8s101.cluster.cluster import Cluster
-from k8s101.cluster.images import HELLO, TOOLBOX, find_busybox
+from k8s101.cluster.images import HELLO, TOOLBOX
 
 HELLO_IMAGE = f"{HELLO}:1.0.0"
 HELLO_PORT = 8000
+FETCH = """
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print(opener.open(sys.argv[1], timeout=float(sys.argv[2])).read().decode())
+"""
 Manifest = dict[str, Any]
 Result = subprocess.CompletedProcess[str]
 
@@ -35,7 +41,6 @@ class Lab:
         self.nodes = cluster.settings.nodes
         self._prefix = tuple(prefix)
         self._kubectl = str(ensure(["kubectl"])["kubectl"])
-        self._busybox = str(find_busybox())
 
     def run(self, *command: str, timeout: float = 60, text: str | None = None) -> Result:
         """Run a command where the cluster's addresses exist."""
@@ -72,8 +77,8 @@ class Lab:
 
     def fetch(self, address: str, *, at: Sequence[str] = (), seconds: int = 5) -> str:
         """Return what an HTTP address answers to the machine, or to where a command prefix leads."""
-        result = self.run(*at, self._busybox, "wget", "-q", "-T", str(seconds), "-O", "-", f"http://{address}")
-        assert result.returncode == 0, f"{address}: {result.stderr}"
+        result = self.run(*at, sys.executable, "-c", FETCH, f"http://{address}", str(seconds))
+        assert result.returncode == 0, f"{address}: {result.stderr[-200:]}"
         return result.stdout
 
     def process(self, name: str) -> int:

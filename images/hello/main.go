@@ -1,4 +1,4 @@
-// Command hello is the story app of the workshop and its helpers in one static binary.
+// Command hello is the story app of the workshop and its companions in one static binary.
 package main
 
 import (

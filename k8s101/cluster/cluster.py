@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import filelock
 
 from ..errors import Problem
-from . import host, identity, rpc
+from . import host, identity, objects, rpc
 from .api import Api
 from .backends import existing, nodes, simulated
 from .backends.base import Backend, Capabilities, Get
@@ -117,6 +116,10 @@ class Cluster:
         Raises:
             Problem: it does not run, may not be asked, or knows no such name.
         """
+        if not self.ours:
+            raise Problem(
+                "the parts of this cluster are in the hands of others", where=self.api.server, then="ask them"
+            )
         proxy = rpc.client(self.settings.control_socket)
         try:
             return getattr(proxy.k8s101, verb)(*arguments)
@@ -164,15 +167,8 @@ class Cluster:
         api, nodes = self.api, set(self.settings.nodes)
         started = host.started_at(self.settings)
 
-        def nodes_ready() -> bool:
-            # what a node said before the cluster was stopped still stands in its status
-            leases = api.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")["items"]
-            alive = {lease["metadata"]["name"] for lease in leases if _renewed(lease) >= started}
-            ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if _is_ready(node)}
-            return nodes <= alive & ready
-
         if nodes:
-            api.wait("nodes Ready", nodes_ready, READY_SECONDS)
+            api.wait("nodes Ready", lambda: nodes <= objects.ready_nodes(api, started), READY_SECONDS)
             report(f"{len(nodes)} nodes ready")
         for what, condition in self.backend.waits(self.settings).items():
             api.wait(what, condition, READY_SECONDS)
@@ -181,15 +177,6 @@ class Cluster:
     def populate(self) -> None:
         """Write what every cluster has: its nodes, access rules, DNS and identity."""
         self.backend.populate(self.settings, self.api)
-
-
-def _renewed(lease: dict[str, Any]) -> dt.datetime:
-    return dt.datetime.fromisoformat(lease["spec"]["renewTime"])
-
-
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 @contextmanager
@@ -278,22 +265,6 @@ def repair(cluster: Cluster) -> None:
         wanted = part.name in initial or not part.name.startswith("worker-") or "/" in part.name
         if wanted and part.state not in ("RUNNING", "STARTING"):
             cluster.control("start", part.name)
-
-
-def log_file(cluster: Cluster, name: str) -> Path:
-    """Return the log of a component (`etcd`), node (`worker-1`) or node's component (`worker-1/kubelet`).
-
-    Raises:
-        Problem: there is no such log.
-    """
-    node, _, component = name.partition("/")
-    settings = cluster.settings
-    path = settings.node_dir(node) / "var/log" / f"{component}.log" if component else settings.logs / f"{node}.log"
-    if not path.is_file():
-        known = sorted(p.stem for p in settings.logs.glob("*.log"))
-        inner = "worker-1/containerd, worker-1/kubelet, worker-1/kube-proxy"
-        raise Problem(f"no log of {name!r}", where=str(path.parent), then=f"one of: {', '.join(known)}, {inner}")
-    return path
 
 
 def stop(cluster: Cluster) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..errors import Problem
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -60,3 +64,20 @@ class Component:
     def running(self) -> bool:
         """Whether its process runs."""
         return any(p.name == self.name and p.state in ("RUNNING", "STARTING") for p in self._cluster.processes())
+
+
+def log_file(settings: Settings, name: str) -> Path:
+    """Return the log of a component (`etcd`), node (`worker-1`) or node's component (`worker-1/kubelet`).
+
+    Raises:
+        Problem: there is no such log.
+    """
+    node, _, component = name.partition("/")
+    path = settings.node_dir(node) / "var/log" / f"{component}.log" if component else settings.logs / f"{node}.log"
+    if not path.is_file():
+        known = sorted(p.stem for p in settings.logs.glob("*.log"))
+        if (settings.node_dir("worker-1") / "var/log").is_dir():
+            known += ["worker-1/containerd", "worker-1/kubelet", "worker-1/kube-proxy"]
+        then = f"one of: {', '.join(known)}" if known else "there are none"
+        raise Problem(f"no log of {name!r}", where=str(path.parent), then=then)
+    return path

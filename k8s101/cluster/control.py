@@ -165,7 +165,7 @@ class Control:
 
     def add_node(self, name: str) -> Any:
         """Make the files of one more node and start it."""
-        index = _index(name)
+        index = node_index(name)
         if self._host.getProcessInfo(name)["pid"]:
             raise RPCError(Faults.ALREADY_STARTED, name)
         write_node_files(self._settings, name, index)
@@ -173,7 +173,7 @@ class Control:
 
     def remove_node(self, name: str) -> Any:
         """Stop a node; its files go with the next `down`."""
-        _index(name)
+        node_index(name)
         return self._host.stopProcess(name, True)
 
     def read_key(self, key: str) -> Any:
@@ -210,7 +210,12 @@ class Control:
         return True
 
 
-def _index(name: str) -> int:
+def node_index(name: str) -> int:
+    """Return the number of a node that a cluster could have.
+
+    Raises:
+        RPCError: no node can be called so.
+    """
     if not isinstance(name, str) or not re.fullmatch("worker-[1-9]", name):
         raise RPCError(Faults.BAD_NAME, str(name))
     return int(name[-1])

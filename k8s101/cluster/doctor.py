@@ -18,6 +18,9 @@ from .backends import nodes
 from .settings import cache_dir
 
 MEMORY_GIB = 3
+LITTLE_MEMORY_GIB = 1.5
+"""For a control plane without real nodes."""
+
 DISK_GIB = 6
 
 
@@ -38,7 +41,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Examine everything that a start needs and, where there is a cluster, its parts."""
-    return [_platform(), _memory(), _disk(), _nodes(), _cgroups(), _ranges(), *_cluster()]
+    known = clusters.find()
+    backend = known.settings.backend if known else clusters.default_backend()
+    machine = [_nodes(), _cgroups(), _ranges()] if backend == "nodes" else [_kind(backend)]
+    return [_platform(), _memory(backend), _disk(), *machine, *_cluster()]
 
 
 def _platform() -> Finding:
@@ -50,9 +56,19 @@ def _platform() -> Finding:
     )
 
 
-def _memory() -> Finding:
+def _memory(backend: str) -> Finding:
     total = psutil.virtual_memory().total / 2**30
-    return Finding(total >= MEMORY_GIB, f"{total:.0f} GiB of memory", f"give the machine {MEMORY_GIB} GiB")
+    wanted = MEMORY_GIB if backend == "nodes" else LITTLE_MEMORY_GIB
+    return Finding(total >= wanted, f"{total:.1f} GiB of memory", f"give the machine {wanted} GiB")
+
+
+def _kind(backend: str) -> Finding:
+    """Say what kind of cluster there is, and why not a fuller one."""
+    try:
+        nodes.check()
+    except Problem as problem:
+        return Finding(True, f"kind of cluster: {backend} ({problem.found}: {problem.then})")
+    return Finding(True, f"kind of cluster: {backend}")
 
 
 def _disk() -> Finding:
@@ -92,6 +108,8 @@ def _cluster() -> list[Finding]:
         return [Finding(True, f"no cluster yet in {clusters.state_dir()}")]
     if not Path(cluster.settings.kubeconfig).exists() or not cluster.running():
         return [Finding(False, "the cluster is not running", "k8s101 up")]
+    if not cluster.ours:
+        return [_asked(lambda: cluster.backend.connect(cluster.settings), "the confirmed cluster answers")]
     if not os.access(cluster.settings.control_socket, os.W_OK):
         return [Finding(False, "the cluster belongs to another user", "ask its owner, or use sudo")]
     expected = {*cluster.settings.nodes}

@@ -2,6 +2,7 @@
 
     python -m k8s101.cluster.guest_init boot STATE     the guest of a cluster: router, supervisor, nodes
     python -m k8s101.cluster.guest_init node NAME      one of its nodes, run by its supervisor
+    python -m k8s101.cluster.guest_init store ARCHIVE CONTAINERD CTR     a guest that only unpacks images
 
 The guest's own network namespace is the router between its nodes, as in `router.py`; the nodes themselves
 are those of `node.py`.
@@ -9,6 +10,7 @@ are those of `node.py`.
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -17,9 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import cgroups, node
+from . import cgroups, guest_control, guest_store, image_store, node
 from .backends.node_files import write_configuration
 from .components import gvproxy, konnectivity
+from .components.node import SANDBOX_IMAGE
 from .process import SUPERVISORD, Program, supervisor_config
 from .router import ip, set_network_setting
 from .settings import Settings
@@ -28,12 +31,11 @@ HOST = Path("/run/host")
 """The cluster's state directory on the machine."""
 
 STATE = Path("/run/guest")
-"""The guest's own state directory, on a disk of its own."""
+"""The guest's own state directory, on its disk, which comes with the images (see `guest_store.py`)."""
 
-STORE = Path("/run/store")
-"""The image store that all nodes share, on a read-only disk."""
-
+DISK = "/dev/ubda"
 NETWORK_DEVICE = "vec0"
+POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 
 def mount(kind: str, place: str | Path, options: str = "", source: str = "none") -> None:
@@ -61,12 +63,11 @@ def boot(state: Path) -> None:
     """
     mount_basics()
     mount("hostfs", HOST, str(state))
-    mount("ext4", STATE, "noatime", "/dev/ubda")
-    mount("ext4", STORE, "ro,noatime", "/dev/ubdb")
+    mount("ext4", STATE, "noatime", DISK)
     settings = dataclasses.replace(Settings.load(HOST), state=STATE)
     settings.save()
     plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
-    template = next((STORE / "image-store").glob("[0-9a-f]*"))
+    template = next((STATE / "image-store").glob("[0-9a-f]*"))
     (STATE / "nodes.json").write_text(json.dumps({"tools": plan["tools"], "images": str(template)}))
     _network(settings)
     base = cgroups.delegate("k8s101")
@@ -134,7 +135,7 @@ def _supervisor(settings: Settings, agent: Path) -> str:
         owner=(0, 0),
         interface={
             "name": "k8s101",
-            "factory": "k8s101.cluster.control:make_rpcinterface",
+            "factory": guest_control.INSIDE,
             "state": str(STATE),
             "etcdctl": "/nonexistent",
         },
@@ -151,7 +152,36 @@ def run_node(name: str) -> int:
     return node.main(STATE, name)
 
 
+def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
+    """Unpack images onto the disk of a guest that does nothing else."""
+    mount_basics()
+    mount("ext4", STATE, "noatime", DISK)
+    os.environ |= {"K8S101_CACHE": str(STATE), "TMPDIR": "/run"}
+    template = image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
+    # the nodes' common copy of the layers is made here once, and not in every cluster
+    image_store.clone_template(template, STATE / "sample", pool=STATE / "pool", seen_as=template)
+    shutil.rmtree(STATE / "sample")
+    subprocess.run(("umount", str(STATE)), check=True)
+    print(guest_store.DONE, flush=True)
+    power_off()
+
+
+def power_off() -> None:
+    """End the guest."""
+    os.sync()
+    ctypes.CDLL(None).reboot(POWER_OFF)
+
+
+def main(purpose: str, *arguments: str) -> int:
+    """Do what the command line says."""
+    if purpose == "node":
+        return run_node(arguments[0])
+    if purpose == "boot":
+        boot(Path(arguments[0]))
+    archive, containerd, ctr = map(Path, arguments)
+    fill_store(archive, containerd, ctr)
+    return 0
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "boot":
-        boot(Path(sys.argv[2]))
-    sys.exit(run_node(sys.argv[2]))
+    sys.exit(main(*sys.argv[1:]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import subprocess
+import xmlrpc.client
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
-from tenacity import RetryError, Retrying, stop_after_delay, wait_fixed
+from supervisor.xmlrpc import Faults
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from ..errors import Problem
 from . import rpc
@@ -18,6 +20,7 @@ from .process import Program, supervisor_config
 from .settings import Settings
 
 CONTROL_PLANE_TOOLS = ("etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+CONTROL = "k8s101.cluster.control:make_rpcinterface"
 START_SECONDS = 10
 STOP_SECONDS = 10
 
@@ -46,17 +49,18 @@ def control_plane_programs(settings: Settings, tools: dict[str, Path], *api_serv
     ]
 
 
-def write_config(settings: Settings, programs: Iterable[Program], etcdctl: Path) -> None:
+def write_config(settings: Settings, programs: Iterable[Program], etcdctl: Path, control: str = CONTROL) -> None:
     """Write the supervisor's configuration.
 
     Args:
         settings: the cluster's settings.
         programs: what it runs.
         etcdctl: the program with which its control socket reads keys.
+        control: what makes the interface of its control socket, as module and function.
     """
     interface = {
         "name": "k8s101",
-        "factory": "k8s101.cluster.control:make_rpcinterface",
+        "factory": control,
         "state": str(settings.state),
         "etcdctl": str(etcdctl),
     }
@@ -108,6 +112,15 @@ def _not_started(log: Path) -> Problem:
     return Problem(f"the supervisor did not start:\n{''.join(lines[-5:])}", where=str(log), then="k8s101 doctor")
 
 
+def ensure_started(settings: Settings, name: str) -> None:
+    """Start a program that does not start together with the supervisor, unless it runs."""
+    try:
+        rpc.client(settings.control_socket).k8s101.start(name)
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != Faults.ALREADY_STARTED:
+            raise
+
+
 def process(settings: Settings) -> psutil.Process | None:
     """Return the running supervisor, or None."""
     try:
@@ -146,13 +159,24 @@ def refuse_survivors(processes: Sequence[psutil.Process]) -> None:
     Raises:
         Problem: one did not.
     """
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-    if alive:
+    retry = Retrying(stop=stop_after_delay(STOP_SECONDS), wait=wait_fixed(0.02), retry=retry_if_result(bool))
+    try:
+        retry(lambda: [process for process in processes if not _has_ended(process)])
+    except RetryError as error:
+        alive = error.last_attempt.result()
         raise Problem(
             f"processes that do not end: {', '.join(str(p.pid) for p in alive)}",
             where="/proc",
             then="k8s101 down again; if it stays, restart the machine",
-        )
+        ) from None
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Tell whether a process runs no more; in containers often nobody buries what has ended."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _config(settings: Settings) -> Path:

@@ -2,8 +2,9 @@
 
 Importing the workshop's images takes containerd about a second of processor time per node. So one containerd
 imports them once into a template in the cache. A node gets copies of the template's two small databases and
-symbolic links to its blobs and unpacked layers, which no node ever writes to: containerd reads blobs by path,
-and the kernel follows links in the `lowerdir` of an overlay mount. The nodes also share the files' memory.
+symbolic links to its blobs and unpacked layers, which it sees read-only: containerd reads blobs by path, and
+the kernel follows links in the `lowerdir` of an overlay mount (`image_mounts` says what does not). The nodes
+also share the memory of these files.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from k8s101.cluster.cache import explained, locked, make_dir, scratch
+from k8s101.cluster.image_mounts import LAYERS
 from k8s101.cluster.progress import Progress, Report, quiet
 from k8s101.cluster.settings import cache_dir
 from k8s101.errors import Problem
@@ -29,7 +31,6 @@ Ask = Callable[..., subprocess.CompletedProcess[str]]
 
 _BLOBS = "io.containerd.content.v1.content/blobs/sha256"
 _IMAGES = "io.containerd.metadata.v1.bolt/meta.db"
-_LAYERS = "io.containerd.snapshotter.v1.overlayfs"
 _MARK = "k8s101-template"
 
 # The plugins of the container runtime interface stay: they label the images that the kubelet may use.
@@ -92,9 +93,9 @@ def clone_template(template: Path, root: Path, *, seen_as: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
     for blob in (template / _BLOBS).iterdir():
         _link(root / _BLOBS / blob.name, seen_as / _BLOBS / blob.name)
-    for layer in (template / _LAYERS / "snapshots").iterdir():
-        _link(root / _LAYERS / "snapshots" / layer.name / "fs", seen_as / _LAYERS / "snapshots" / layer.name / "fs")
-    for database in (_IMAGES, f"{_LAYERS}/metadata.db"):
+    for layer in (template / LAYERS / "snapshots").iterdir():
+        _link(root / LAYERS / "snapshots" / layer.name / "fs", seen_as / LAYERS / "snapshots" / layer.name / "fs")
+    for database in (_IMAGES, f"{LAYERS}/metadata.db"):
         (root / database).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(template / database, root / database)
     mark.write_text(origin)
@@ -107,7 +108,7 @@ def _link(path: Path, target: Path) -> None:
 
 def _keep_what_is_shared(root: Path) -> None:
     """Remove what belongs to the one containerd that made the store, such as its identity."""
-    shared = {Path(name).parts[0] for name in (_BLOBS, _IMAGES, _LAYERS)}
+    shared = {Path(name).parts[0] for name in (_BLOBS, _IMAGES, LAYERS)}
     for path in root.iterdir():
         if path.name not in shared:
             shutil.rmtree(path)

@@ -15,9 +15,11 @@ import socket
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from . import cgroups
+from .image_mounts import mount_layers
 from .process import SUPERVISORD
 from .router import NODE_LINK, ip, query, set_network_setting, update_service_route
 from .settings import Settings
@@ -104,10 +106,19 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         f"route add {router} dev eth0 scope link",
         f"route add {ranges.nodes} via {router} dev eth0",
         f"route add {ranges.pods} via {router} dev eth0",
-        # looked up before kube-proxy rewrites the address; it rejects the addresses it does not know
+        # looked up before kube-proxy rewrites the address
         f"route add {ranges.services} dev eth0 scope link src {address}",
     )
     set_network_setting("ip_forward", "1")
+    _refuse_unknown(ranges.services)
+
+
+def _refuse_unknown(services: IPv4Network) -> None:
+    """Refuse what kube-proxy left unchanged: it would drop it, and whoever asks would wait for nothing."""
+    rules = f"ip daddr {services} meta l4proto tcp reject with tcp reset; ip daddr {services} reject"
+    hooks = ("forward", "output")
+    chains = "".join(f"chain {hook} {{ type filter hook {hook} priority filter - 1; {rules}; }}\n" for hook in hooks)
+    subprocess.run(("nft", "-f", "-"), input=f"table ip k8s101 {{\n{chains}}}\n", text=True, check=True)
 
 
 def _stage(node: Path, binds: dict[str, str]) -> Path:
@@ -224,6 +235,7 @@ def main(state: Path, name: str) -> int:
     _join_network(settings, name, plan["index"])
     _mount("--make-rprivate", "/")
     _arrange_files(_stage(settings.node_dir(name), plan["binds"]), base)
+    mount_layers(Path("/run/k8s101/images"), Path("/var/lib/containerd"))
     _call("unshare", CLONE_NEWPID)
     child = os.fork()
     if child == 0:

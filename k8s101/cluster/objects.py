@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import yaml
@@ -10,6 +11,7 @@ from .api import Api
 from .components import kwok
 from .settings import ROOT, Settings
 
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 USUAL_DNS = "10.96.0.10"
 """The address of the cluster's DNS as it stands in the files."""
 
@@ -31,6 +33,28 @@ def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
         "spec": {"podCIDR": pods, "podCIDRs": [pods]},
     }
     return kwok.simulated(manifest) if settings.backend == "simulated" else manifest
+
+
+def ready_nodes(api: Api, since: dt.datetime) -> set[str]:
+    """Return the names of the nodes that are ready and were heard of since a moment.
+
+    Args:
+        api: a session with the cluster.
+        since: what a node said before its cluster was stopped still stands in its status.
+    """
+    alive = {name for name, renewed in leases(api).items() if renewed >= since}
+    return alive & {item["metadata"]["name"] for item in api.get("/api/v1/nodes")["items"] if _is_ready(item)}
+
+
+def leases(api: Api) -> dict[str, dt.datetime]:
+    """Return when each node was last heard of."""
+    items = api.get(LEASES)["items"]
+    return {item["metadata"]["name"]: dt.datetime.fromisoformat(item["spec"]["renewTime"]) for item in items}
+
+
+def _is_ready(item: dict[str, Any]) -> bool:
+    conditions = item.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def apply_files(api: Api, settings: Settings, *patterns: str) -> None:

@@ -31,7 +31,17 @@ def record_once(cluster: Cluster) -> None:
     """Record which objects exist after a cluster's first start, as the state to come back to."""
     path = cluster.settings.state / "baseline.json"
     if cluster.ours and not path.exists():
+        cluster.api.wait("the first objects of every namespace exist", lambda: _is_settled(cluster.api), SECONDS)
         path.write_text(json.dumps(sorted(key for key, _ in _objects(cluster.api))))
+
+
+def _is_settled(api: Api) -> bool:
+    """Tell whether the control plane has made what it makes by itself in a new cluster."""
+    namespaces = {item["metadata"]["name"] for item in api.get("/api/v1/namespaces")["items"]}
+    accounts = api.get("/api/v1/serviceaccounts?fieldSelector=metadata.name=default")["items"]
+    authorities = api.get("/api/v1/configmaps?fieldSelector=metadata.name=kube-root-ca.crt")["items"]
+    served = [{item["metadata"]["namespace"] for item in items} for items in (accounts, authorities)]
+    return api.call("GET", "/readyz").ok and all(namespaces <= names for names in served)
 
 
 def reset(cluster: Cluster, report: Report) -> float:
@@ -51,7 +61,7 @@ def reset(cluster: Cluster, report: Report) -> float:
     api = cluster.api
     if not cluster.ours:
         cluster.backend.connect(cluster.settings)
-        report(f"{existing.remove_namespaces(cluster.settings)} namespaces deleted")
+        report(f"namespaces deleted: {existing.remove_namespaces(cluster.settings)}")
         return time.monotonic() - began
     repair(cluster)
     api.wait("API server answers", api.ready, SECONDS)
@@ -61,8 +71,10 @@ def reset(cluster: Cluster, report: Report) -> float:
     _delete(api, doomed)
     report(f"{len(doomed)} objects deleted")
     cluster.control("encrypt_secrets", False)
+    found = {item["metadata"]["name"]: item for item in api.get("/api/v1/nodes")["items"]}
     for index, name in enumerate(cluster.settings.nodes, start=1):
-        _restore_node(api, node(cluster.settings, name, index))
+        if name in found:
+            _restore_node(api, found[name], node(cluster.settings, name, index))
     cluster.populate()
     cluster.wait_ready(report)
     return time.monotonic() - began
@@ -122,15 +134,13 @@ def _remove_nodes(cluster: Cluster) -> None:
             cluster.api.call("DELETE", f"/api/v1/nodes/{part.name}")
 
 
-def _restore_node(api: Api, manifest: dict[str, Any]) -> None:
-    """Take off labels, annotations, taints and the cordon that lessons put on a node."""
+def _restore_node(api: Api, found: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """Take off labels, taints and the cordon that lessons put on a node."""
     path = f"/api/v1/nodes/{manifest['metadata']['name']}"
-    answer = api.call("GET", path)
-    if not answer.ok:
-        return
-    own = {**manifest["metadata"]["labels"]}
-    labels = answer.json()["metadata"].get("labels", {})
+    labels, own = found["metadata"].get("labels", {}), manifest["metadata"]["labels"]
     foreign = {key: None for key in labels if key not in own and not _is_kubelets(key)}
+    if not foreign and not {"unschedulable", "taints"} & found["spec"].keys():
+        return
     patch = {"metadata": {"labels": foreign}, "spec": {"unschedulable": None, "taints": None}}
     api.call("PATCH", path, json=patch, headers={"Content-Type": "application/merge-patch+json"})
 

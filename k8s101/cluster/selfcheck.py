@@ -6,6 +6,7 @@ import subprocess
 from typing import Any
 
 import requests
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ..errors import Problem
 from . import identity
@@ -71,7 +72,8 @@ def _findings(cluster: Cluster) -> list[str]:
         addresses = [address for part in slices for end in part["endpoints"] or [] for address in end["addresses"]]
         _expect(len(addresses) == 1, f"the app's Service has the addresses {addresses}")
         return ["the app is scheduled and its Service finds it", "no container runs"]
-    answer = _from_inside(cluster)
+    # a Pod is ready a moment before every node knows that its Service leads there
+    answer = Retrying(stop=stop_after_delay(SECONDS), wait=wait_fixed(0.2), reraise=True)(_from_inside, cluster)
     _expect(answer.startswith("hello"), f"the app answered {answer!r}")
     if not able.host_network:
         return ["DNS resolves", "the app answers over its Service"]
@@ -90,7 +92,6 @@ def _from_inside(cluster: Cluster) -> str:
     kubectl = ensure(["kubectl"])["kubectl"]
     command = [str(kubectl), f"--kubeconfig={cluster.settings.kubeconfig}", f"--namespace={NAMESPACE}"]
     command += ["exec", "deployment/hello", "--", "hello", "fetch", f"http://hello.{NAMESPACE}.svc.cluster.local"]
-
     answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     if answer.returncode:
         raise Problem(f"the app is not found by name: {answer.stderr.strip()}", where=NAMESPACE, then="k8s101 doctor")

@@ -38,7 +38,7 @@ def command(
         kernel: the program that `kernel.ensure_kernel` made.
         init: what runs as process 1 inside, and its arguments.
         memory_mib: memory of the guest, in MiB; only what is used is taken.
-        disks: names of image files; one that ends with `:ro` cannot be written.
+        disks: names of image files.
         network: name of the socket where gvproxy waits for it.
     """
     drives = [

@@ -33,6 +33,9 @@ def why_pod(api: Api, pod: Object) -> str:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
+    if "Image" in state:  # what the registry said differs from machine to machine
+        image = pod["spec"]["containers"][0]["image"]
+        return f"Pod {name} cannot start: its node has no image {image} and cannot get it"
     if state == "not ready":
         return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
     return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"

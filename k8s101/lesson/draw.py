@@ -20,6 +20,7 @@ from k8s101.lesson.picture import (
 from k8s101.lesson.session import current
 
 MARGIN, GAP_X, GAP_Y, LINE, PADDING = 16.0, 44.0, 12.0, 17.0, 8.0
+AT_FOOT = ("Service", "Ingress")
 STYLES: dict[str, dict[str, str | float]] = {
     "owns": {"stroke": INK},
     "routes": {"stroke": BLUE, "stroke_dasharray": "6 3"},
@@ -94,6 +95,8 @@ Place = tuple[float, float, float, float]
 def layout(graph: Graph) -> tuple[dict[str, Place], float, float]:
     """Place each object: a column for its kind, beside the middle of what it leads to.
 
+    Services and Ingresses stand at the foot, so that their lines do not run behind the owners of Pods.
+
     Returns:
         The places by uid, the width and the height of the whole.
     """
@@ -109,8 +112,11 @@ def layout(graph: Graph) -> tuple[dict[str, Place], float, float]:
             y += box_height + GAP_Y
         height = max(height, y)
         x += box_width + GAP_X
+    foot = height
     for nodes in reversed(columns):
-        _centre(graph, nodes, places)
+        _centre(graph, [node for node in nodes if node.kind not in AT_FOOT], places, MARGIN)
+        _centre(graph, [node for node in nodes if node.kind in AT_FOOT], places, foot)
+    height = max((y + tall + GAP_Y for _, y, _, tall in places.values()), default=0.0)
     return places, x - GAP_X + MARGIN, height + MARGIN / 2
 
 
@@ -123,8 +129,7 @@ def _width(node: Node) -> float:
     return max(width_of(f"{node.kind} {node.name}") + 22, facts) + 2 * PADDING
 
 
-def _centre(graph: Graph, nodes: list[Node], places: dict[str, Place]) -> None:
-    floor = MARGIN
+def _centre(graph: Graph, nodes: list[Node], places: dict[str, Place], floor: float) -> None:
     for node in nodes:
         x, y, width, height = places[node.uid]
         middles = [places[t.uid][1] + places[t.uid][3] / 2 for _, t in graph.targets(node.uid)]

@@ -11,15 +11,14 @@ from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
 
 COLUMNS = (
-    ("Ingress", "CronJob"),
-    ("Service",),
-    ("Deployment", "StatefulSet", "DaemonSet", "Job"),
-    ("ReplicaSet",),
+    ("CronJob",),
+    ("Deployment", "StatefulSet", "DaemonSet", "Job", "Ingress"),
+    ("ReplicaSet", "Service"),
     ("Pod",),
     ("PersistentVolumeClaim", "ConfigMap", "Secret"),
     ("PersistentVolume",),
 )
-"""Kinds by column of a picture, from what is asked to what is done."""
+"""Kinds by column of a picture, from left to right."""
 
 SHOWN = tuple(kind for column in COLUMNS for kind in column)
 HIDDEN = frozenset({"kube-root-ca.crt"})

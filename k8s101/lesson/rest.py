@@ -145,9 +145,16 @@ class Rest:
             return None
 
     def list(self, word: str, namespace: str, selector: str = "") -> list[Object]:
-        """Return the objects of a kind, sorted by name, with `kind` filled in."""
+        """Return the objects of a kind, sorted by name, with `kind` filled in.
+
+        Args:
+            word: any name of the kind.
+            namespace: where to look; no matter for kinds without namespace.
+            selector: labels they bear; for events, which bear none, fields such as `reason=Killing`.
+        """
         resource = self.resource(word)
-        items = self.call("GET", resource.path(namespace), labelSelector=selector)["items"]
+        by = "fieldSelector" if resource.kind == "Event" else "labelSelector"
+        items = self.call("GET", resource.path(namespace), **{by: selector})["items"]
         for item in items:
             item["kind"], item["apiVersion"] = resource.kind, resource.group_version
         return sorted(items, key=lambda item: str(item["metadata"]["name"]))

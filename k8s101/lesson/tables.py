@@ -21,7 +21,8 @@ def show(what: str, selector: str = "") -> None:
 
     Args:
         what: file name of a manifest, kinds separated by commas, `events`, or `progress`.
-        selector: labels that the objects must bear, for example `app=hello`.
+        selector: labels that the objects must bear, for example `app=hello`; for events a field,
+            for example `reason=Killing`.
 
     Raises:
         Problem: there is no such file or kind.

@@ -157,7 +157,9 @@ def papermill(copy: bool, chosen: tuple[str, ...]) -> None:
         for path in tree.paths(chosen)
         for as_copy in ((False, True) if copy else (False,))
     ]
-    click.echo(f"kept in {runs.save_summary(done, tree, backend).parent}")
+    for run in done:
+        runs.save_summary(run, tree, backend)
+    click.echo(f"kept in {tree.artifacts / backend}")
     _finish(done)
 
 

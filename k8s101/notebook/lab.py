@@ -42,10 +42,10 @@ JUPYTER_CONFIG = Path(__file__).parent / "jupyter"
 @click.option("--fresh", metavar="NN", help="Begin this module anew; your old copy is kept beside it.")
 def main(port: int, browser: bool, fresh: str | None) -> None:
     """Start the cluster and open JupyterLab on loopback with your copies of the notebooks."""
-    prepare()
-    start_cluster()
     tree = Tree()
     copy_notebooks(tree, fresh)
+    prepare()
+    start_cluster()
     try:
         run_jupyter(tree, port, browser=browser)
     finally:
@@ -212,7 +212,14 @@ def jupyter_command(tree: Tree, port: int, *, browser: bool, options: Sequence[s
     first = f"/tree/{copies[0].relative_to(tree.root)}" if copies else ""
     return [
         # its address and token are shown at every level
-        *(sys.executable, "-m", "jupyterlab", "--log-level=ERROR", "--KernelManager.transport_encryption=auto"),
+        *(
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--log-level=ERROR",
+            "--LabApp.log_level=ERROR",
+            "--KernelManager.transport_encryption=auto",
+        ),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.open_browser={browser}"),
         f"--ServerApp.root_dir={tree.root}",
         f"--FileContentsManager.preferred_dir={tree.work if copies else tree.root}",

@@ -166,19 +166,18 @@ def _cell_fault(cell: Cell) -> str:
     return ""
 
 
-def save_summary(runs: Sequence[Run], tree: Tree, backend: str) -> Path:
-    """Write the counts of end-to-end runs as JSON beside their notebooks.
+def save_summary(run: Run, tree: Tree, backend: str) -> Path:
+    """Write the counts of an end-to-end run as JSON beside its notebook.
 
     Args:
-        runs: what ran.
+        run: what ran.
         tree: the checkout.
-        backend: the backend they ran on.
+        backend: the backend it ran on.
     """
-    path = tree.artifacts / backend / "papermill.json"
-    entries = [asdict(run) | {"seconds": round(run.seconds, 1), "passed": run.passed} for run in runs]
-    for entry in entries:
-        entry.pop("details")
-    write_atomically(path, json.dumps({"backend": backend, "runs": entries}, indent=2) + "\n")
+    path = (tree.artifacts / backend / run.notebook).with_suffix(".json")
+    entry = asdict(run) | {"backend": backend, "seconds": round(run.seconds, 1), "passed": run.passed}
+    del entry["details"]
+    write_atomically(path, json.dumps(entry, indent=2) + "\n")
     return path
 
 

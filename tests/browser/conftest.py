@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,26 +105,3 @@ def write_notebook(tree: Tree) -> Callable[..., Path]:
         return path
 
     return written
-
-
-@pytest.fixture
-def run_lab(own_directories: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `k8s101 lab` as a person does; what still runs at the end is ended."""
-    children: list[subprocess.Popen[str]] = []
-
-    def started(*arguments: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            ["k8s101", "lab", *arguments],
-            env=os.environ | own_directories,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        children.append(child)
-        return child
-
-    yield started
-    for child in children:
-        if child.poll() is None:
-            child.send_signal(signal.SIGINT)
-            child.wait(SECONDS)

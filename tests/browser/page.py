@@ -11,8 +11,9 @@ from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 OPEN_SECONDS = 90
-RUN_SECONDS = 240
-STEP_SECONDS = 60
+RUN_SECONDS = 120
+CELL_SECONDS = 180
+STEP_SECONDS = 30
 TABS = 60
 """How often Tab is pressed to reach a control before it counts as out of reach."""
 
@@ -30,6 +31,9 @@ const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
 const kernel = panel && panel.sessionContext && panel.sessionContext.session && panel.sessionContext.session.kernel;
 return kernel && panel.context.isReady && panel.content.model.cells.length ? kernel.status : 'none';
 """
+
+_BELOW = "window.jupyterapp.shell.currentWidget.content.widgets[{index}].node.querySelector('.jp-OutputArea')"
+_FOCUSED = "document.activeElement.type == 'radio' && document.activeElement.closest('label').textContent"
 
 
 class Page:
@@ -63,12 +67,12 @@ class Page:
 
     def code_cells(self) -> list[dict[str, Any]]:
         """Return the code cells that have something to run."""
-        return [cell for cell in self.cells() if cell["cell_type"] == "code" and text_of(cell["source"]).strip()]
+        return [cell for cell in self.cells() if cell["cell_type"] == "code" and source_of(cell).strip()]
 
     def errors(self) -> list[str]:
         """Return the errors that stand in the outputs."""
         return [
-            f"{text_of(cell['source']).splitlines()[0]}: {output['ename']}: {output['evalue']}"
+            f"{source_of(cell).splitlines()[0]}: {output['ename']}: {output['evalue']}"
             for cell in self.code_cells()
             for output in cell["outputs"]
             if output["output_type"] == "error"
@@ -105,56 +109,91 @@ class Page:
         return self.driver.execute_script(f"return {expression}")
 
     def run_all(self) -> None:
-        """Run all cells and wait until the last one is done."""
+        """Run all cells and wait until every one has run, or one has failed."""
         self.command("Run All Cells")
-        self.finished(RUN_SECONDS)
-
-    def finished(self, seconds: float) -> None:
-        """Wait until every cell has run, or one has failed.
-
-        Args:
-            seconds: how long that may take.
-        """
 
         def done() -> bool:
             counted = all(cell["execution_count"] for cell in self.code_cells())
             return (counted or bool(self.errors())) and self.status() == "idle"
 
-        self.wait("all cells have run", done, seconds)
+        self.wait("all cells have run", done, RUN_SECONDS)
 
     def step(self) -> None:
         """Run the selected cell, wait until it is done, and select the next one."""
-        panel = "window.jupyterapp.shell.currentWidget.content"
-        index = self._script(f"{panel}.activeCellIndex")
+        index = self.active()
         cell = self.cells()[index]
         before = cell.get("execution_count")
         self.press(Keys.SHIFT, Keys.ENTER)
-        if cell["cell_type"] == "code" and text_of(cell["source"]).strip():
+        if cell["cell_type"] == "code" and source_of(cell).strip():
 
             def done() -> bool:
                 count = self.cells()[index].get("execution_count")
                 return bool(count) and count != before and self.status() == "idle"
 
-            self.wait(f"this cell has run: {text_of(cell['source'])[:60]}", done, STEP_SECONDS)
-        self.wait("the next cell is selected", lambda: self._script(f"{panel}.activeCellIndex") != index, STEP_SECONDS)
+            self.wait(f"this cell has run: {source_of(cell)[:60]}", done, CELL_SECONDS)
+        self.wait("the next cell is selected", lambda: self.active() != index, STEP_SECONDS)
 
-    def options(self) -> list[str]:
-        """Return the options of the first question on the page."""
-        script = "Array.from(document.querySelectorAll('.widget-radio-box')[0]?.querySelectorAll('label') ?? []"
-        return [str(text) for text in self._script(f"{script}, label => label.textContent)")]
+    def options(self, index: int) -> list[str]:
+        """Return the options of the question that stands below a cell.
 
-    def tab_to_options(self) -> None:
-        """Press Tab until the keyboard is on an option."""
+        Args:
+            index: number of the cell, counted from 0.
+        """
+        labels = f"{_BELOW.format(index=index)}?.querySelectorAll('.widget-radio-box label') ?? []"
+        return [str(text) for text in self._script(f"Array.from({labels}, label => label.textContent)")]
+
+    def choose(self, index: int, option: str) -> None:
+        """Choose an option of the question below the selected cell's predecessor, by keyboard.
+
+        Args:
+            index: number of the question's cell, counted from 0; the next cell is selected before and after.
+            option: the option.
+        """
+        self.wait("the question is there", lambda: option in self.options(index), STEP_SECONDS)
+        self.press(Keys.ARROW_UP)
+        self.wait("the question's cell is selected", lambda: self.active() == index, STEP_SECONDS)
+        focused = f"{_BELOW.format(index=index)}.contains(document.activeElement) && {_FOCUSED}"
         for _ in range(TABS):
-            if self._script("document.activeElement?.type") == "radio":
-                return
+            if self._script(focused) == option:
+                break
             self.press(Keys.TAB)
-        raise AssertionError(f"no option within {TABS} presses of Tab")
+        else:
+            raise AssertionError(f"{option!r} is not reached within {TABS} presses of Tab")
+        self.press(Keys.SPACE)
+        self.wait(f"{option} is noted", lambda: option == self._chosen(index), STEP_SECONDS)
+        self.press(Keys.ARROW_DOWN)
+        self.wait("the next cell is selected", lambda: self.active() == index + 1, STEP_SECONDS)
 
-    def chosen(self) -> str:
-        """Return the option that is chosen, or nothing."""
-        script = "document.querySelector('.widget-radio-box input:checked')?.closest('label')?.textContent ?? ''"
-        return str(self._script(script))
+    def _chosen(self, index: int) -> str:
+        """Return the option that the kernel says it has noted."""
+        text = str(self._script(f"{_BELOW.format(index=index)}.innerText"))
+        checked = f"{_BELOW.format(index=index)}.querySelector('input:checked')?.closest('label')?.textContent"
+        option = str(self._script(checked) or "")
+        return option if option and f"Noted: {option}" in text else ""
+
+    def replace(self, index: int, source: str) -> None:
+        """Give a cell another text and select it.
+
+        Args:
+            index: number of the cell, counted from 0.
+            source: the text.
+        """
+        panel = "window.jupyterapp.shell.currentWidget.content"
+        self.driver.execute_script(
+            f"{panel}.activeCellIndex = arguments[0]; {panel}.activeCell.model.sharedModel.setSource(arguments[1])",
+            index,
+            source,
+        )
+        self.at_rest()
+
+    def active(self) -> int:
+        """Return the number of the selected cell, counted from 0."""
+        return int(self._script("window.jupyterapp.shell.currentWidget.content.activeCellIndex"))
+
+    def unloaded_pictures(self) -> list[str]:
+        """Return the alternative texts of pictures on the page that did not load."""
+        images = "Array.from(document.querySelectorAll('.jp-Notebook img'))"
+        return [str(alt) for alt in self._script(f"{images}.filter(i => !i.naturalWidth).map(i => i.alt)")]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Keep a picture of the page.
@@ -175,6 +214,11 @@ class Page:
 def text_of(source: str | list[str]) -> str:
     """Return multi-line text, which notebooks also write as a list."""
     return source if isinstance(source, str) else "".join(source)
+
+
+def source_of(cell: dict[str, Any]) -> str:
+    """Return a cell's text."""
+    return text_of(cell["source"])
 
 
 def printed(cell: dict[str, Any]) -> str:

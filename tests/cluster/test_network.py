@@ -161,12 +161,16 @@ def test_names(app: Namespace) -> None:
     assert cluster_ip(app) in app.exec(name_of(on(app, "worker-1", "on-host")), "hello", "resolve", "web")
 
 
-@pytest.mark.parametrize("name", ["nothing", "nothing.default.svc.cluster.local", "example.com"])
-def test_an_unknown_name_gets_a_quick_no(app: Namespace, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    # the cluster's DNS knows nobody outside whom it could ask
+    [("nothing", "NXDOMAIN"), ("nothing.default.svc.cluster.local", "NXDOMAIN"), ("example.com", "SERVFAIL")],
+)
+def test_an_unknown_name_gets_a_quick_no(app: Namespace, name: str, answer: str) -> None:
     began = time.monotonic()
     result = app.ask("exec", name_of(on(app, "worker-1", "tools")), "--", "nslookup", name)
     assert result.returncode == 1
-    assert "NXDOMAIN" in result.stdout + result.stderr or "REFUSED" in result.stdout + result.stderr
+    assert answer in result.stdout
     assert time.monotonic() - began < 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import nbformat
 import psutil
 import pytest
 from click.testing import CliRunner
+from jupyter_client.manager import start_new_kernel
 
 from k8s101.errors import Problem
 from k8s101.notebook import environment, execute, recorded, runs
@@ -248,11 +250,12 @@ def test_end_to_end_shows_recordings_where_something_is_missing(tree: Tree) -> N
     )
     picture = next(cell for cell in cells(read(kept)) if cell.id == "06-picture")
     assert [output.data["text/plain"] for output in picture.outputs if "data" in output] == ["{'pod': 22}"]
-    summary = json.loads(runs.save_summary([result], tree, "simulated").read_text())
-    assert summary["runs"][0] == {
+    summary = json.loads(runs.save_summary(result, tree, "simulated").read_text())
+    assert summary == {
         "notebook": "06-tiny.ipynb",
+        "backend": "simulated",
         "cells": 8,
-        "seconds": summary["runs"][0]["seconds"],
+        "seconds": summary["seconds"],
         "real": 0,
         "simulated": 6,
         "recorded": 2,
@@ -266,14 +269,15 @@ def test_end_to_end_shows_recordings_where_something_is_missing(tree: Tree) -> N
     [
         ("raise KeyError('gone')", "cell 06-own raised KeyError: 'gone'"),
         ("import sys\nsys.exit(0)", "cell 06-own raised SystemExit: 0"),
-        ("import os\nos.kill(os.getpid(), 9)", "cell 06-check was not executed"),
+        # whether the kernel told the killed cell's count before it died is a race
+        ("import os\nos.kill(os.getpid(), 9)", r"cell 06-(own|check) was not executed"),
         ("", "cell 06-own was not executed"),
     ],
 )
 def test_end_to_end_sees_what_papermill_overlooks(tree: Tree, source: str, fault: str) -> None:
     change(tree, "own", source)
     result = runs.end_to_end(path_of(tree), tree, "nodes")
-    assert result.fault == fault
+    assert re.fullmatch(fault, result.fault)
     assert (tree.artifacts / "nodes/06-tiny.ipynb").exists()
 
 
@@ -302,6 +306,34 @@ def test_a_run_past_its_deadline_leaves_no_process(tree: Tree, monkeypatch: pyte
     kernel = int(marker.read_text())
     assert kernel not in before
     assert not psutil.pid_exists(kernel) or psutil.Process(kernel).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_front_end_that_tells_the_cell_is_believed_even_if_the_learner_changed_it(tree: Tree) -> None:
+    run_on_nodes(tree)
+    (tree.root / "can.txt").write_text("no")
+    manager, client = start_new_kernel(cwd=str(tree.notebooks))
+    try:
+        client.execute_interactive(PREPARE, timeout=60)
+        outputs: list[str] = []
+        content = {"code": "%%needs containers\nprint('my own')", "silent": False, "stop_on_error": True}
+        for told in ({"cellId": "06-pod"}, {}):
+            request = client.session.msg("execute_request", content, metadata=told)
+            client.shell_channel.send(request)
+            texts = []
+            while True:
+                message = client.get_iopub_msg(timeout=60)
+                if message["parent_header"].get("msg_id") != request["header"]["msg_id"]:
+                    continue
+                if message["msg_type"] == "stream":
+                    texts.append(message["content"]["text"])
+                if message["content"].get("execution_state") == "idle":
+                    break
+            outputs.append("".join(texts))
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert "hello-6d4cf56db6-x2k7p\n" in outputs[0]
+    assert outputs[1].endswith("Nothing is recorded for this cell.\n")
 
 
 def test_soak_counts(tree: Tree) -> None:
@@ -358,8 +390,8 @@ class TestCommands:
         assert code == 0 and "8 cells (8 real)" in output and "1 of 1 passed" in output
         code, output = self.call("papermill", "--copy")
         assert code == 0 and "2 of 2 passed" in output
-        summary = json.loads((tree.artifacts / "nodes/papermill.json").read_text())
-        assert [run["notebook"] for run in summary["runs"]] == ["06-tiny.ipynb", "06-tiny.copy.ipynb"]
+        for name in ("06-tiny", "06-tiny.copy"):
+            assert json.loads((tree.artifacts / f"nodes/{name}.json").read_text())["passed"] is True
         code, output = self.call("soak", "06", "--times", "2")
         assert code == 0 and output.endswith("06-tiny.ipynb: 2 of 2 passed\n")
         assert "```text\nkind: Pod\n```" in self.call("text", "06")[1]

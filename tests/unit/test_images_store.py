@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from k8s101.cluster import images
 from k8s101.cluster.binaries import ensure
 from k8s101.cluster.components.node import SANDBOX_IMAGE
 from k8s101.cluster.image_store import _CONFIG, Ask, _running, clone_template, ensure_template
+from k8s101.cluster.settings import ROOT
 from k8s101.errors import Problem
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="containerd's overlay snapshotter needs root")
@@ -169,7 +171,36 @@ def test_clone_is_kept_until_the_template_changes(template: Path, root: Path, tm
 
 
 def test_clone_holds_nothing_big(root: Path) -> None:
-    assert sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink()) < 2**20
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) < 2**20
+
+
+MOUNTED = """
+import subprocess, sys
+from pathlib import Path
+from k8s101.cluster.image_mounts import mount_layers
+
+template, root = Path(sys.argv[1]), Path(sys.argv[2])
+for _ in range(2):  # a node that starts again finds directories where the links were
+    mount_layers(template, root)
+version = next(root.glob("*/snapshots/*/fs/etc/hello/version"))
+assert version.read_text().strip(), version
+assert not any(path.is_symlink() for path in root.glob("*/snapshots/*/fs"))
+for path in (version, version.with_name("new")):
+    try:
+        path.write_text("changed")
+    except OSError as error:
+        print(error.strerror)
+print(subprocess.run(["rm", "-rf", str(version.parents[2])]).returncode)
+"""
+
+
+def test_mounted_layers_cannot_be_changed(template: Path, root: Path) -> None:
+    before = fingerprint(template)
+    command = ["unshare", "--mount", sys.executable, "-c", MOUNTED, str(template), str(root)]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert answer.stdout.splitlines() == ["Read-only file system"] * 2 + ["1"], answer.stderr
+    assert fingerprint(template) == before
 
 
 def test_template_is_made_once(template: Path, archive: Path, tools: dict[str, Path], tmp_path: Path) -> None:

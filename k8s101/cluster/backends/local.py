@@ -37,18 +37,19 @@ def is_free(port: int) -> bool:
     return True
 
 
-def start(settings: Settings, programs: Iterable[Program], etcdctl: Path) -> None:
+def start(settings: Settings, programs: Iterable[Program], etcdctl: Path, control: str = host.CONTROL) -> None:
     """Start the supervisor and with it these programs.
 
     Args:
         settings: the cluster's settings.
         programs: what it runs.
         etcdctl: the program with which its control socket reads keys.
+        control: what makes the interface of its control socket.
 
     Raises:
         Problem: it ended at once.
     """
-    host.write_config(settings, programs, etcdctl)
+    host.write_config(settings, programs, etcdctl, control)
     host.launch(settings, (*SUPERVISORD, "--configuration", str(settings.state / "supervisord.conf")))
 
 

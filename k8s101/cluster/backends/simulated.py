@@ -64,9 +64,15 @@ def start(settings: Settings, parts: Parts) -> None:
     settings.logs.mkdir(exist_ok=True)
     ca = host.write_control_plane(settings)
     _write_kwok(settings, ca)
-    flags = ("--endpoint-reconciler-type=none", f"--advertise-address={settings.ranges.router}")
+    flags = (
+        # no Pod asks for it, and loopback may not be advertised
+        "--endpoint-reconciler-type=none",
+        f"--advertise-address={settings.ranges.router}",
+        f"--egress-selector-config-file={kwok.write_egress(settings)}",
+    )
     programs = host.control_plane_programs(settings, parts.tools, *flags)
-    local.start(settings, [*programs, kwok.program(settings, parts.tools["kwok"])], parts.tools["etcdctl"])
+    programs += [kwok.gate(settings), kwok.program(settings, parts.tools["kwok"])]
+    local.start(settings, programs, parts.tools["etcdctl"])
 
 
 def _write_kwok(settings: Settings, ca: Authority) -> None:
@@ -79,8 +85,11 @@ def connect(settings: Settings) -> None:
 
 
 def populate(settings: Settings, api: Api) -> None:
-    """Write access rules, nodes and identity."""
+    """Write access rules, nodes and identity, and start KWOK."""
     objects.apply_files(api, settings, "base/access.yaml", "simulated/access.yaml")
+    if any(renewed < host.started_at(settings) for renewed in objects.leases(api).values()):
+        # KWOK, started anew, would wait until the leases of the old one have ended
+        api.call("DELETE", objects.LEASES)
     known = {item["metadata"]["name"]: item["metadata"]["labels"] for item in api.get("/api/v1/nodes")["items"]}
 
     def put(node: Manifest) -> None:
@@ -92,6 +101,7 @@ def populate(settings: Settings, api: Api) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(put, (objects.node(settings, name, n) for n, name in enumerate(settings.nodes, start=1))))
+    host.ensure_started(settings, "kwok")
     api.apply(identity.manifest(settings))
 
 

@@ -35,6 +35,11 @@ def gateway(settings: Settings) -> IPv4Address:
     return settings.ranges.nodes[253]
 
 
+def api_server(settings: Settings) -> str:
+    """Return the URL of the API server as the guest sees it."""
+    return f"https://{settings.ranges.host}:{settings.ports.api}"
+
+
 def configuration(settings: Settings) -> str:
     """Return its configuration: the nodes' range, in which our address stands for this machine's loopback."""
     ranges, place = settings.ranges, quote(str(settings.state / DIRECTORY))

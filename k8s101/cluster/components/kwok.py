@@ -5,8 +5,11 @@ Flags follow `kwok --help` of version 0.8 (https://kwok.sigs.k8s.io/docs/).
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ..process import Program
 from ..settings import KUBERNETES_VERSION, LOOPBACK, ROOT, Settings
@@ -15,8 +18,13 @@ LABEL = {"type": "kwok"}
 """By this label KWOK knows its nodes; other tools use the same one."""
 
 USER = "kwok"
-LEASE_SECONDS = 40
+FEW_NODES = 50
+LEASE_SECONDS = 8
+"""KWOK renews four times as often, and started anew it waits until the leases of the old one have ended."""
+
+LEASE_SECONDS_OF_MANY = 40
 KUBECONFIG = "pki/kwok.kubeconfig"
+GATE = "gate.sock"
 
 NODE_RESOURCES = {"cpu": "1", "memory": "1Gi", "pods": "110"}
 """As a real node of the workshop; lessons about scheduling fill it."""
@@ -25,6 +33,7 @@ NODE_RESOURCES = {"cpu": "1", "memory": "1Gi", "pods": "110"}
 def program(settings: Settings, binary: Path) -> Program:
     """Return KWOK for the nodes that bear our label."""
     pki, port = settings.pki, settings.ports.kubelet
+    lease = LEASE_SECONDS if settings.node_count <= FEW_NODES else LEASE_SECONDS_OF_MANY
     selector = ",".join(f"{key}={value}" for key, value in LABEL.items())
     return Program(
         "kwok",
@@ -40,11 +49,36 @@ def program(settings: Settings, binary: Path) -> Program:
             f"--server-address={LOOPBACK}:{port}",
             f"--tls-cert-file={pki / 'kwok.crt'}",
             f"--tls-private-key-file={pki / 'kwok.key'}",
-            f"--node-lease-duration-seconds={LEASE_SECONDS}",
+            f"--node-lease-duration-seconds={lease}",
             f"--cidr={settings.ranges.pods}",
         ),
+        # before its role exists it would be refused and then wait two seconds
+        autostart=False,
         priority=30,
     )
+
+
+def gate(settings: Settings) -> Program:
+    """Return the proxy that keeps what is meant for simulated Pods from leaving the machine."""
+    allowed = f"{LOOPBACK}:{settings.ports.kubelet}"
+    command = (sys.executable, "-m", "k8s101.cluster.gate", str(settings.state / GATE), allowed)
+    return Program("gate", command, priority=15)
+
+
+def write_egress(settings: Settings) -> Path:
+    """Write the file that sends the API server's traffic to nodes and Pods through the gate; return its path."""
+    connection = {
+        "proxyProtocol": "HTTPConnect",
+        "transport": {"uds": {"udsName": str(settings.state / GATE)}},
+    }
+    configuration = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+    path = settings.state / "egress.yaml"
+    path.write_text(yaml.safe_dump(configuration, sort_keys=False))
+    return path
 
 
 def simulated(node: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""The `guest` backend: real nodes without privileges, inside one user-mode Linux; the control plane outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ...errors import Problem
+from .. import guest_control, guest_store, host, identity, images, kernel, objects, uml
+from ..api import Api
+from ..binaries import ensure
+from ..components import gvproxy, konnectivity
+from ..components.node import TOOLS as NODE_TOOLS
+from ..pki import Authority
+from ..process import Program
+from ..settings import CANDIDATE_RANGES, Settings, invoking_user
+from . import local
+from .base import Capabilities, Parts
+from .node_files import write_identity
+
+TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS, *konnectivity.TOOLS, "gvproxy")
+MOST_NODES = 9
+MEMORY_MIB = 1088
+LONGEST_SOCKET = 107
+"""Length of a Unix socket's path in bytes (unix(7))."""
+
+COMMANDS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+}
+"""Programs of the machine that the guest needs, and their Debian packages."""
+
+verify = identity.verify
+
+
+def check() -> None:
+    """Check what a guest needs of the machine.
+
+    Raises:
+        Problem: programs are missing.
+    """
+    search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    if packages := sorted({package for name, package in COMMANDS.items() if not shutil.which(name, path=search)}):
+        raise Problem(
+            f"missing programs: {', '.join(packages)}", where=search, then=f"apt-get install {' '.join(packages)}"
+        )
+
+
+def prepare() -> Parts:
+    """Find or make programs, kernel, images and the disk that holds them.
+
+    Raises:
+        Problem: one could not be made, or the kernel cannot run here.
+    """
+    program = kernel.ensure_kernel()
+    uml.check_starts(program)
+    tools = ensure(TOOLS)
+    store = guest_store.ensure_store(program, images.ensure_images(), tools)
+    return Parts(tools | {kernel.NAME: program}, store)
+
+
+def create(state: Path, node_count: int) -> Settings:
+    """Lay out a cluster on free ports of loopback; its address ranges exist in the guest only.
+
+    Raises:
+        Problem: too many nodes, or a path that is too long for sockets.
+    """
+    if node_count > MOST_NODES:
+        raise Problem(
+            f"{node_count} real nodes are too many for one guest",
+            where=f"at most {MOST_NODES}",
+            then=f"k8s101 up --backend simulated --nodes {node_count}",
+        )
+    if len(bytes(state / gvproxy.DIRECTORY / gvproxy.SERVICE_SOCKET)) > LONGEST_SOCKET:
+        raise Problem(
+            "the path of the state directory is too long for sockets",
+            where=str(state),
+            then="set K8S101_STATE to a shorter one",
+        )
+    user = invoking_user()
+    return Settings(state, "guest", CANDIDATE_RANGES[0], node_count, (user.uid, user.gid), local.free_ports())
+
+
+def running(settings: Settings) -> bool:
+    """Tell whether the host supervisor runs."""
+    return host.process(settings) is not None
+
+
+def start(settings: Settings, parts: Parts) -> None:
+    """Write all files and start the control plane and the guest."""
+    assert parts.images is not None, "prepare makes the disk of images"
+    stop(settings)
+    identities = [settings.node_dir(name).relative_to(settings.state) / "etc/kubernetes" for name in settings.nodes]
+    kubeconfigs = [str(place / name) for place in identities for name in ("kubelet.conf", "kube-proxy.conf")]
+    settings = local.renew_ports(settings, (*local.KUBECONFIGS, *kubeconfigs))
+    directory = settings.state / gvproxy.DIRECTORY
+    for place in (settings.logs, directory / "log"):
+        place.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    _write_identities(settings)
+    flags = (f"--advertise-address={settings.ranges.host}", *konnectivity.write_files(settings))
+    _write_guest(settings, parts.tools, parts.images)
+    programs = [
+        *host.control_plane_programs(settings, parts.tools, *flags),
+        konnectivity.server(settings, parts.tools["konnectivity-server"]),
+        Program("guest", (sys.executable, "-m", "k8s101.cluster.guest_launch", str(settings.state)), priority=5),
+    ]
+    local.start(settings, programs, parts.tools["etcdctl"], guest_control.OUTSIDE)
+
+
+def _write_identities(settings: Settings) -> None:
+    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
+    addresses = [settings.api_address, settings.ranges.host, settings.ranges.services[1]]
+    settings.pki.mkdir(exist_ok=True)
+    # nodes and Pods reach the API server at other addresses than this machine does
+    Authority(settings.pki, "ca").issue_files(
+        settings.pki, "apiserver", "kube-apiserver", hosts=[*names, *map(str, addresses)], server=True
+    )
+    host.write_control_plane(settings)
+    for index, name in enumerate(settings.nodes, start=1):
+        write_identity(settings, name, index, gvproxy.api_server(settings))
+
+
+def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> None:
+    """Write what the guest reads of this machine, and its disk if there is none yet."""
+    directory = settings.state / gvproxy.DIRECTORY
+    plan = {
+        "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "gvproxy")},
+        "kernel": str(tools[kernel.NAME]),
+        "memory": MEMORY_MIB,
+    }
+    (directory / "guest.json").write_text(json.dumps(plan))
+    (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))
+    if not (disk := directory / "disk.img").exists():
+        guest_store.copy_disk(store, disk)
+
+
+def connect(settings: Settings) -> None:
+    """Loopback is always connected."""
+
+
+def populate(settings: Settings, api: Api) -> None:
+    """Write nodes, access rules, DNS and identity."""
+    for index, name in enumerate(settings.nodes, start=1):
+        api.apply(objects.node(settings, name, index))
+    objects.apply_files(api, settings, "base/*.yaml")
+    api.apply(identity.manifest(settings))
+
+
+def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
+    """Return the wait for the cluster's DNS."""
+    api = Api(settings.kubeconfig)
+
+    def dns_ready() -> bool:
+        found = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        return bool(found.get("status", {}).get("readyReplicas"))
+
+    return {"cluster DNS ready": dns_ready}
+
+
+def capabilities(settings: Settings) -> Capabilities:
+    """Return what notebooks may rely on."""
+    return Capabilities(containers=True, host_network=False, control_plane_faults=True, node_faults=True)
+
+
+def forward(settings: Settings, address: str, port: int) -> int:
+    """Return a port of loopback that leads to a port of a node, such as a NodePort."""
+    remote = f"{address}:{port}"
+    for known, target in gvproxy.exposed(settings).items():
+        if target == remote:
+            return int(known.rpartition(":")[2])
+    number = port if local.is_free(port) else local.free_ports().api
+    gvproxy.expose(settings, f"127.0.0.1:{number}", remote)
+    return number
+
+
+def stop(settings: Settings) -> None:
+    """End every process of the cluster; the state directory stays."""
+    host.end(settings)
+
+
+def forget(settings: Settings, report: Callable[[str], None]) -> None:
+    """End the cluster; all it made is in its state directory."""
+    stop(settings)

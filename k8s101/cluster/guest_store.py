@@ -1,0 +1,92 @@
+"""The disk that a guest starts with: the workshop's images, unpacked once, because only a guest may unpack them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ..errors import Problem
+from . import image_store, uml
+from .cache import explained, locked, make_dir, scratch
+from .components.node import SANDBOX_IMAGE
+from .progress import Progress, Report, quiet
+from .settings import cache_dir
+
+SIZE = 8 * 2**30
+"""What nodes may write, in bytes; the file only takes what they did write."""
+
+MEMORY_MIB = 512
+SECONDS = 300
+DONE = "the image store is complete"
+
+
+def _make_disk(path: Path) -> None:
+    """Make an empty ext4 file system in a sparse file.
+
+    Raises:
+        Problem: mkfs.ext4 is missing or failed.
+    """
+    program = shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if program is None:
+        raise Problem("mkfs.ext4 is missing", where="/usr/sbin", then="apt-get install e2fsprogs")
+    with path.open("wb") as file:
+        file.truncate(SIZE)
+    options = ("-q", "-F", "-m", "0", "-J", "size=16", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
+    result = subprocess.run((program, *options, str(path)), capture_output=True, text=True)
+    if result.returncode:
+        raise Problem("the guest's disk could not be made", where=f"{path}: {result.stderr.strip()}", then="df -h")
+
+
+def ensure_store(kernel: Path, archive: Path, tools: dict[str, Path], report: Report = quiet) -> Path:
+    """Return the disk with the images of an archive, after filling it in a guest on first use.
+
+    Args:
+        kernel: the guest's kernel.
+        archive: the archive of images, named after its contents.
+        tools: the path of each program.
+        report: called with what is being done.
+
+    Raises:
+        Problem: the guest did not start or did not take the images.
+    """
+    recipe = (archive.name, tools["containerd"].parent.name, SANDBOX_IMAGE)
+    sources = b"".join(Path(module).read_bytes() for module in (__file__, image_store.__file__))
+    name = hashlib.sha256(repr(recipe).encode() + sources).hexdigest()[:16]
+    target = make_dir(cache_dir() / "image-store") / f"{name}.img"
+    now = Progress("images", "", 0, 0, "unpacking the images for the guest")
+    with explained(), locked(target.parent / ".disk.lock", lambda: report(now)):
+        if not target.is_file():
+            report(now)
+            with scratch(target.parent, "disk") as place:
+                _make_disk(place / "disk.img")
+                _fill(place, kernel, archive, tools)
+                (place / "disk.img").rename(target)
+    return target
+
+
+def copy_disk(source: Path, target: Path) -> None:
+    """Copy a disk without the holes in it."""
+    draft = target.with_suffix(".new")
+    subprocess.run(("cp", "--sparse=always", "--reflink=auto", str(source), str(draft)), check=True)
+    draft.rename(target)
+
+
+def _fill(place: Path, kernel: Path, archive: Path, tools: dict[str, Path]) -> None:
+    what = (str(archive), str(tools["containerd"]), str(tools["ctr"]))
+    init = (sys.executable, "-m", "k8s101.cluster.guest_init", "store", *what)
+    result = subprocess.run(
+        uml.command(kernel, init, memory_mib=MEMORY_MIB, disks=["disk.img"]),
+        cwd=place,
+        env=uml.environment(MEMORY_MIB),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=SECONDS,
+    )
+    said = result.stdout.decode(errors="replace")
+    if DONE not in said:
+        last = "\n".join(said.splitlines()[-12:])
+        raise Problem("the images could not be unpacked in a guest", where=last, then="k8s101 doctor")

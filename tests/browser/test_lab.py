@@ -1,0 +1,81 @@
+"""`k8s101 lab` as a person types it: what it prints, where it listens, how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+import requests
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from k8s101.cluster import cluster as clusters
+
+SECONDS = 120
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/lab/workspaces/k8s101/tree/work/00-start-here\.ipynb)\?token=(\w+)")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port of loopback that somebody else uses."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    Retrying(stop=stop_after_delay(SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda good: not good))(
+        condition
+    )
+
+
+def run_lab(output: IO[str], *arguments: str, **environment: str) -> psutil.Popen:
+    command = [str(Path(sys.executable).with_name("k8s101")), "lab", *arguments]
+    return psutil.Popen(command, env=os.environ | environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+def test_lab(tmp_path: Path, taken: int, own_directories: dict[str, str]) -> None:
+    cluster = clusters.find()
+    if cluster is None or not cluster.running():
+        pytest.skip("no cluster is running; k8s101 up")
+    log = tmp_path / "lab.log"
+    with log.open("w") as output:
+        child = run_lab(output, "--no-browser", f"--port={taken}", **own_directories)
+    try:
+        wait_for(lambda: ADDRESS.search(log.read_text()) is not None or not child.is_running())
+        found = ADDRESS.search(log.read_text())
+        assert found is not None, log.read_text()
+        port, path, token = found.groups()
+        assert port != str(taken)
+        assert "self-check:" in log.read_text()
+        server = f"http://127.0.0.1:{port}"
+        assert requests.get(f"{server}/api/contents", timeout=10).status_code == 403
+        assert requests.get(f"{server}{path}", params={"token": token}, timeout=10).ok
+        processes = [child, *child.children(recursive=True)]
+        listening = [c for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
+    finally:
+        child.send_signal(signal.SIGINT)
+        code = child.wait(SECONDS)
+    assert code == 0
+    assert not [process for process in processes if process.is_running()]
+    assert "The cluster goes on" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert cluster.running()
+
+
+@pytest.mark.parametrize("arguments", [["--port=0"], ["--fresh=99"], ["--unknown"]])
+def test_wrong_options_are_explained(tmp_path: Path, arguments: list[str]) -> None:
+    log = tmp_path / "lab.log"
+    with log.open("w") as output:
+        child = run_lab(output, "--no-browser", *arguments)
+    assert child.wait(SECONDS) != 0
+    assert "Traceback" not in log.read_text()
+    assert "rror: " in log.read_text()

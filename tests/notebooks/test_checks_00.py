@@ -1,0 +1,219 @@
+"""Module 00 and the helpers on the real cluster: checks, faults, and whose cluster is touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k8s101 import apply, connect, fault, forward, kubectl, sh, show, wait_for
+from k8s101.cluster import cluster
+from k8s101.errors import Problem
+from k8s101.lesson import bank, checks
+from k8s101.lesson import connect as connecting
+from k8s101.lesson.session import Api, make_current
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Api]:
+    api = connect("start-here")
+    yield api
+    api.core.delete_namespace(api.namespace)
+
+
+@pytest.fixture
+def api(opened: Api) -> Iterator[Api]:
+    make_current(opened)
+    yield opened
+    kubectl("delete deployments,services,pods --all --wait=true --timeout=60s")
+
+
+@pytest.fixture
+def mine(api: Api) -> Api:
+    apply("mine.yaml", copies=4, version="1.1.0")
+    wait_for("deployment/mine", "rolled out")
+    return api
+
+
+def last_line(api: Api, name: str) -> str:
+    return list(checks.examine(api, bank.exercise("start-here", name)).lines())[-1]
+
+
+def passed(api: Api, name: str) -> bool:
+    return checks.examine(api, bank.exercise("start-here", name)).passed
+
+
+def test_nothing_is_attempted_at_the_start(api: Api) -> None:
+    assert last_line(api, "mine") == "○ not attempted: there is no Deployment mine yet"
+    assert last_line(api, "address") == "○ not attempted: there is no Deployment mine yet"
+
+
+def test_the_solutions_pass(mine: Api) -> None:
+    assert passed(mine, "mine")
+    assert last_line(mine, "address") == "○ not attempted: there is no Service mine yet"
+    kubectl("expose deployment mine --port=8000")
+    wait_for("deployment/mine", "rolled out")
+    assert passed(mine, "address")
+
+
+@pytest.mark.parametrize(
+    ("copies", "version", "line"),
+    [
+        (3, "1.1.0", "mine has 3 ready Pods, the task wants 4"),
+        (4, "1.0.0", "its Pods run 1.0.0, the task wants 1.1.0"),
+    ],
+)
+def test_what_is_wrong_with_mine_is_told(api: Api, copies: int, version: str, line: str) -> None:
+    apply("mine.yaml", copies=copies, version=version)
+    assert last_line(api, "mine") == f"✗ not yet: {line}"
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: mine}}
+spec:
+  selector: {{app: {app}}}
+  ports: [{{port: {port}, targetPort: {target}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "port", "target", "line"),
+    [
+        ("min", 8000, 8000, "Service mine has no endpoints: its selector app=min matches no Pod label"),
+        ("mine", 80, 8000, "it listens on port 80, not on 8000"),
+        ("mine", 8000, 80, "nothing in its Pods listens on port 80 (targetPort); hello listens on 8000"),
+    ],
+)
+def test_what_is_wrong_with_the_address_is_told(mine: Api, app: str, port: int, target: int, line: str) -> None:
+    apply(SERVICE.format(app=app, port=port, target=target))
+    if app == "mine":
+        wait_for_endpoints(mine, 4)
+    assert last_line(mine, "address") == f"✗ not yet: {line}"
+
+
+def wait_for_endpoints(api: Api, wanted: int) -> None:
+    kubectl("wait --for=create endpointslice -l kubernetes.io/service-name=mine --timeout=10s")
+    ready = [e for s in api.list("EndpointSlice", "kubernetes.io/service-name=mine") for e in s.get("endpoints") or []]
+    assert len(ready) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "symptom"),
+    [
+        ("image missing", "deployment/mine", "its node has no image docker.io/kubernetes101/hello:missing"),
+        ("selector mismatch", "service/mine", "its selector app=mine-typo matches no Pod label"),
+    ],
+)
+def test_a_fault_shows_its_symptom_and_heals(
+    mine: Api, name: str, target: str, symptom: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(SERVICE.format(app="mine", port=8000, target=8000))
+    wait_for_endpoints(mine, 4)
+    broken = fault(name, target)
+    broken.evidence()
+    assert symptom in capsys.readouterr().out
+    broken.heal()
+    assert capsys.readouterr().out == f"{target} healed\n"
+    assert passed(mine, "address")
+
+
+def test_faults_of_a_machine_show_and_heal(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    from k8s101 import component
+
+    extra = component("worker-4")
+    extra.start()
+    try:
+        broken = fault("component stopped", "worker-4/kubelet")
+        broken.evidence()
+        assert "worker-4/kubelet does not run" in capsys.readouterr().out
+        broken.heal()
+        assert component("worker-4/kubelet").running
+        broken = fault("node dead", "worker-4")
+        broken.evidence()
+        assert "worker-4 is not ready: Ready=Unknown" in capsys.readouterr().out
+    finally:
+        extra.remove()
+    assert api.get("node/worker-4") is None
+
+
+def test_an_unknown_fault_is_told(api: Api) -> None:
+    with pytest.raises(Problem, match="no fault 'flood'") as caught:
+        fault("flood", "worker-1")
+    assert "node dead" in caught.value.then
+
+
+def test_commands_print_what_they_say_and_raise_when_they_fail(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl("get namespace kube-system -o name")
+    assert capsys.readouterr().out == "namespace/kube-system\n"
+    sh("kubectl version --client -o json | grep -c gitVersion")
+    assert capsys.readouterr().out == "1\n"
+    with pytest.raises(Problem, match='doesn\'t have a resource type "nothing"'):
+        kubectl("get nothing")
+    with pytest.raises(Problem, match="exit code 3"):
+        sh("exit 3")
+    with pytest.raises(Problem, match="exit code 1"):
+        sh("false | cat")
+
+
+def test_tables_read_the_same_on_every_run(mine: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    show("deployments,replicasets")
+    assert capsys.readouterr().out.splitlines() == [
+        "DEPLOYMENT  WANTED  UPDATED  READY  AVAILABLE  IMAGE",
+        "mine        4       4        4      4          1.1.0",
+        "",
+        "REVISION  REPLICASET  WANTED  READY  IMAGE  OWNER",
+        "1         mine-…      4       4      1.1.0  Deployment mine",
+    ]
+
+
+def test_a_wait_that_ends_too_early_names_the_cause(api: Api) -> None:
+    apply("mine.yaml", copies=1, version="1.1.1")
+    with pytest.raises(Problem, match="Readiness probe failed: HTTP probe failed with statuscode: 500"):
+        wait_for("deployment/mine", "Available", timeout=6)
+
+
+def test_a_port_leads_into_the_cluster(mine: Api) -> None:
+    with forward("deployment/mine", 8000) as port:
+        assert port.url.startswith("http://127.0.0.1:")
+        assert port.get("/").text.startswith("hello 1.1.0 from mine-")
+    with pytest.raises(Problem, match="no way to port 9999"):
+        forward("service/none", 9999)
+
+
+def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig that leads to a cluster with another identity: nothing is written there."""
+    real = cluster.find()
+    assert real is not None
+    shutil.copy(real.settings.kubeconfig, tmp_path / "kubeconfig")
+    (tmp_path / "identity").write_text("somebody-else\n")
+    stranger = cluster.Cluster(replace(real.settings, state=tmp_path))
+    monkeypatch.setattr(connecting.cluster, "find", lambda: stranger)
+    before = {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")}
+    with pytest.raises(Problem, match="another cluster answers"):
+        connect("other")
+    assert {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")} == before
+
+
+def test_the_users_own_kubeconfig_is_not_read(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    again = connect("start-here")
+    assert again.client.configuration.host == api.client.configuration.host
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(api: Api) -> None:
+    api.core.create_namespace({"metadata": {"name": "k8s101-foreign"}})
+    try:
+        with pytest.raises(Problem, match="was not made by this workshop"):
+            connect("foreign")
+        assert api.core.read_namespace("k8s101-foreign").status.phase == "Active"
+    finally:
+        api.core.delete_namespace("k8s101-foreign")
+        make_current(api)

@@ -1,0 +1,78 @@
+"""The lists beside the notebooks are complete, and the template keeps its own rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+
+import pytest
+
+from k8s101.cluster.backends.base import Capabilities
+from k8s101.notebook import coverage, lessons
+from k8s101.notebook.coverage import Row
+from k8s101.notebook.document import Tree, code_cells, read
+from k8s101.notebook.learner import learner_copy
+from k8s101.notebook.lint import lint
+from k8s101.notebook.normalise import normalised_text
+
+TREE = Tree()
+MODULES = 24
+ROWS = coverage.load(TREE)
+LISTED = lessons.load(TREE.notebooks / "lessons.yml")
+TEMPLATE = TREE.paths(["template"])[0]
+
+
+def test_every_statement_of_the_slides_and_every_step_of_the_demo_has_a_row() -> None:
+    kinds = Counter(row.row.split(":")[0] for row in ROWS)
+    assert kinds == {"slide": coverage.SLIDE_ROWS, "demo": coverage.DEMO_STEPS}
+    assert {row.row for row in ROWS if row.row.startswith("demo:")} == {f"demo:{step}" for step in range(1, 32)}
+
+
+def test_rows_are_unique() -> None:
+    assert [tag for tag, count in Counter(row.row for row in ROWS).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.row)
+def test_row_names_modules_that_are_listed(row: Row) -> None:
+    assert set(row.modules) <= {lesson.number for lesson in LISTED.modules}
+    assert len(set(row.modules)) == len(row.modules)
+
+
+def test_every_module_of_the_slides_owes_something() -> None:
+    # security, troubleshooting and scale go beyond the source
+    owing = {row.modules[0] for row in ROWS}
+    assert {lesson.number for lesson in LISTED.modules} - owing <= {"20", "22", "23"}
+
+
+def test_all_modules_are_listed_without_gaps() -> None:
+    assert [lesson.number for lesson in LISTED.modules] == [f"{number:02}" for number in range(MODULES)]
+    assert len({lesson.slug for lesson in LISTED.modules}) == MODULES
+
+
+@pytest.mark.parametrize("lesson", LISTED.modules, ids=lambda lesson: lesson.number)
+def test_lesson_is_complete(lesson: lessons.Lesson) -> None:
+    assert 20 <= lesson.minutes <= 40
+    assert lesson.title[0].isupper() and not lesson.title.endswith(".")
+    assert 5 <= len(lesson.summary.split()) <= 20 and not lesson.summary.endswith(".")
+    if not lesson.planned:
+        assert set(lesson.needs) <= {field.name for field in fields(Capabilities)}
+        assert (TREE.notebooks / lesson.file).exists()
+
+
+def test_no_notebook_is_missing_from_the_list() -> None:
+    assert {path.name for path in TREE.paths()} <= {lesson.file for lesson in LISTED.landed}
+
+
+def test_template_keeps_the_rules_and_the_form() -> None:
+    assert [str(finding) for finding in lint(TEMPLATE, TREE)] == []
+    assert normalised_text(TEMPLATE, TREE) == TEMPLATE.read_text()
+
+
+@pytest.mark.parametrize("path", [TEMPLATE, *TREE.paths()], ids=lambda path: path.stem)
+def test_no_solution_is_left_in_a_learners_copy(path: object) -> None:
+    nb = read(path)  # type: ignore[arg-type]
+    solutions = {cell.source for cell in code_cells(nb) if "solution" in cell.tags}
+    copied = learner_copy(nb, "06")
+    assert solutions
+    assert not solutions & {cell.source for cell in code_cells(copied)}
+    assert all(any(source in cell.source for cell in copied.cells) for source in solutions)

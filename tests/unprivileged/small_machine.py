@@ -1,0 +1,177 @@
+"""A small machine for one user without any privilege, as a Binder session is.
+
+uid from 1000, no capabilities, no way to get any, 2 GB, one CPU, no network but loopback, the environment
+of a Pod in somebody's cluster, and a fresh home with a checkout of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from k8s101.cluster import cgroups
+from k8s101.cluster.settings import ROOT, cache_dir
+
+UID = 12345
+MEMORY = 2 * 2**30
+GROUP = "k8s101-unprivileged"
+NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "work", "artifacts", "__pycache__", ".*_cache", "*.egg-info")
+COMMAND_SECONDS = 300
+
+
+class SmallMachine:
+    """The machine; a context manager that leaves nothing behind.
+
+    Args:
+        network: commands of iproute2 for more than loopback.
+        uids: users who live there; each has a home, the first one owns the checkout.
+    """
+
+    def __init__(self, *, network: Sequence[str] = (), uids: Sequence[int] = (UID,)) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="k8s101-user-"))
+        self.uids = uids
+        self.checkout = self.directory / "checkout"
+        self._network = network
+        self._cgroups = cgroups.delegate(GROUP)
+
+    def __enter__(self) -> SmallMachine:
+        self._furnish()
+        venv = ROOT / ".venv"
+        caches = {str(self.home(uid) / ".cache/k8s101"): str(cache_dir()) for uid in self.uids}
+        outside = {path: path for path in {sys.base_prefix, str(venv)} if not Path(path).is_relative_to(ROOT)}
+        places = {str(ROOT): str(self.checkout)} | {str(venv): str(venv)} | outside | caches
+        plan = {
+            "places": places,
+            "read_only": [target for target in places if target != str(ROOT)],
+            "stage": str(self.directory / "stage"),
+            "network": list(self._network),
+        }
+        boot = [sys.executable, str(Path(__file__).with_name("boot.py")), json.dumps(plan)]
+        command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *boot]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=self._enter_cgroup)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            self.__exit__()
+            raise RuntimeError("the machine did not start; what it said stands above")
+        (self._first,) = map(
+            int, Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pid in cgroups.processes(self._cgroups):
+            os.kill(pid, 9)
+        while cgroups.processes(self._cgroups):
+            os.sched_yield()
+        cgroups.remove(self._cgroups)
+        shutil.rmtree(self.directory)
+
+    def home(self, uid: int = UID) -> Path:
+        """Return a user's home."""
+        return self.directory / f"home-{uid}"
+
+    def _furnish(self) -> None:
+        self.directory.chmod(0o755)
+        (self.directory / "stage").mkdir()
+        shutil.copytree(ROOT, self.checkout, ignore=NOT_COPIED, symlinks=True)
+        (self.checkout / ".venv").mkdir()
+        _give(self.checkout, self.uids[0])
+        for uid in self.uids:
+            (self.home(uid) / ".cache/k8s101").mkdir(parents=True)
+            (self.home(uid) / "tmp").mkdir()
+            _give(self.home(uid), uid)
+
+    def _enter_cgroup(self) -> None:
+        cgroups.enter("user", self._cgroups)
+        limit = "memory.max" if cgroups.is_v2() else "memory.limit_in_bytes"
+        (self._memory() / limit).write_text(str(MEMORY))
+
+    def _memory(self) -> Path:
+        tree = "" if cgroups.is_v2() else "memory"
+        return cgroups.MOUNT / tree / self._cgroups[tree].lstrip("/") / "user"
+
+    def memory_peak(self) -> float:
+        """Return the most memory that the user's processes took together, page cache included, in MB."""
+        name = "memory.peak" if cgroups.is_v2() else "memory.max_usage_in_bytes"
+        return int((self._memory() / name).read_text()) / 1e6
+
+    def times_out_of_memory(self) -> int:
+        """Return how often the kernel killed for want of memory."""
+        name = "memory.events" if cgroups.is_v2() else "memory.oom_control"
+        lines = dict(line.split() for line in (self._memory() / name).read_text().splitlines())
+        return int(lines["oom_kill"])
+
+    def run(self, *command: str, uid: int = UID, timeout_s: float = COMMAND_SECONDS, **variables: str) -> Finished:
+        """Run a command as a user, in the checkout, and return what came of it.
+
+        Args:
+            command: the program and its arguments.
+            uid: who runs it.
+            timeout_s: deadline, in seconds.
+            variables: more of the environment.
+        """
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home(uid)),
+            "TMPDIR": str(self.home(uid) / "tmp"),
+            "LANG": "C.UTF-8",
+            "K8S101_DOWNLOAD": "never",
+            # every program in a Pod sees these; they lead to somebody else's cluster
+            "KUBERNETES_SERVICE_HOST": "192.0.2.1",
+            "KUBERNETES_SERVICE_PORT": "443",
+        } | variables
+        wrapped = [
+            *("nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--"),
+            *("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))),
+            *("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"),
+            *("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"),
+            *("env", "--ignore-environment", f"--chdir={ROOT}"),
+            *(f"{name}={value}" for name, value in environment.items()),
+            *command,
+        ]
+        return Finished(
+            subprocess.run(
+                wrapped, capture_output=True, text=True, timeout=timeout_s, preexec_fn=self._enter_cgroup, check=False
+            )
+        )
+
+    def python(self, *arguments: str, **options: object) -> Finished:
+        """Run Python as a user."""
+        return self.run(str(ROOT / ".venv/bin/python"), *arguments, **options)  # type: ignore[arg-type]
+
+    def k8s101(self, *arguments: str, **options: object) -> Finished:
+        """Run the workshop's command as a user."""
+        return self.python("-m", "k8s101.cli", *arguments, **options)
+
+    def root(self, *command: str) -> str:
+        """Run a command as root inside the machine, to look at it."""
+        wrapped = ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--", *command]
+        return subprocess.run(wrapped, capture_output=True, text=True, check=True).stdout
+
+
+class Finished:
+    """What came of a command."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    def good(self) -> Finished:
+        """Return this, if the command succeeded."""
+        assert self.status == 0, f"exit code {self.status}\n{self.out}\n{self.err}"
+        return self
+
+    def __str__(self) -> str:
+        return self.out + self.err
+
+
+def _give(directory: Path, uid: int) -> None:
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, uid, uid, follow_symlinks=False)
