@@ -56,6 +56,18 @@ class Api:
         answer.raise_for_status()
         return answer.json()
 
+    def find(self, path: str) -> dict[str, Any]:
+        """Return an object, or an empty one if there is none.
+
+        Raises:
+            requests.HTTPError: the API server refused.
+        """
+        answer = self.call("GET", path)
+        if answer.status_code == requests.codes.not_found:
+            return {}
+        answer.raise_for_status()
+        return answer.json()
+
     def apply(self, manifest: dict[str, Any]) -> None:
         """Apply an object on the server's side, as field manager `k8s101`.
 

@@ -103,7 +103,7 @@ class Cluster:
         """Check, before anything is written, that the right cluster answers.
 
         Args:
-            get: returns the object at a path of the API.
+            get: returns the object at a path of the API, or an empty one if there is none.
 
         Raises:
             Problem: another cluster answers.

@@ -12,7 +12,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import requests
 import yaml
 
 from ..errors import Problem
@@ -68,13 +67,7 @@ def verify(settings: Settings, get: Get) -> None:
     Raises:
         Problem: another cluster answers.
     """
-    try:
-        found = get(CONFIG_MAP_PATH).get("data")
-    except requests.HTTPError as error:
-        if error.response is None or error.response.status_code != 404:
-            raise
-        found = None
-    if found != manifest(settings)["data"]:
+    if get(CONFIG_MAP_PATH).get("data") != manifest(settings)["data"]:
         raise another(settings, f"ConfigMap kube-system/{CONFIG_MAP}")
 
 

@@ -32,7 +32,7 @@ def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
         "metadata": {"name": name, "labels": labels},
         "spec": {"podCIDR": pods, "podCIDRs": [pods]},
     }
-    return kwok.simulated(manifest) if settings.backend == "simulated" else manifest
+    return kwok.simulated(manifest, settings.ports.kubelet) if settings.backend == "simulated" else manifest
 
 
 def ready_nodes(api: Api, since: dt.datetime) -> set[str]:

@@ -100,6 +100,7 @@ CANDIDATE_RANGES = tuple(
 
 
 LOOPBACK = IPv4Address("127.0.0.1")
+FEW_NODES = 50
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ class Settings:
     node_count: int = 3
     owner: tuple[int, int] = field(default_factory=lambda: (os.getuid(), os.getgid()))
     ports: Ports = Ports()
+
+    @property
+    def has_many_nodes(self) -> bool:
+        """Whether signs of life of all nodes together cost so much that they must come rarely."""
+        return self.node_count > FEW_NODES
 
     @property
     def kubeconfig(self) -> Path:

@@ -243,4 +243,17 @@ COMPONENTS = (
             Tool("kwokctl", "sigs.k8s.io/kwok/cmd/kwokctl", always=False),
         ),
     ),
+    Component(
+        "gvproxy",
+        "github.com/containers/gvisor-tap-vsock",
+        (Tool("gvproxy", "github.com/containers/gvisor-tap-vsock/cmd/gvproxy", always=False, released=False),),
+    ),
+    Component(
+        "konnectivity",
+        "sigs.k8s.io/apiserver-network-proxy",
+        (
+            Tool("agent", "sigs.k8s.io/apiserver-network-proxy/cmd/agent", always=False, released=False),
+            Tool("server", "sigs.k8s.io/apiserver-network-proxy/cmd/server", always=False, released=False),
+        ),
+    ),
 )

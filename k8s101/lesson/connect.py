@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException, NotFoundException
 from kubernetes.config import load_kube_config
 from urllib3.exceptions import HTTPError
 
 from k8s101.cluster import cluster
+from k8s101.cluster.identity import LABEL
 from k8s101.cluster.settings import Settings
 from k8s101.errors import Problem
 from k8s101.lesson import friendly, progress
@@ -25,10 +23,6 @@ from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api, interactive, make_current
 from k8s101.notebook import needs
 
-LABEL = "k8s101/cluster"
-"""Label with the cluster's id; only namespaces that bear it are ever deleted."""
-
-IDENTITY = "k8s101-identity"
 READY_SECONDS = 60
 FRESH_SECONDS = 60
 
@@ -96,33 +90,24 @@ def _client(kubeconfig: Path) -> ApiClient:
 
 
 def prove_identity(api: Api) -> str:
-    """Compare the cluster's id with the one written when it was made; return it.
+    """Check that the workshop's own cluster answers; return its id.
 
     Raises:
         Problem: another cluster answers, or none.
     """
-    settings = api.settings
-    identity = (settings.state / "identity").read_text().strip()
-    expected = {"id": identity, "ca": ca_fingerprint(settings.kubeconfig)}
+
+    def get(path: str) -> Object:
+        try:
+            return api.rest.call("GET", path)
+        except NotFoundException:
+            return {}
+
+    known = cluster.Cluster(api.settings)
     try:
-        found = api.rest.call("GET", f"/api/v1/namespaces/kube-system/configmaps/{IDENTITY}")
-    except NotFoundException:
-        found = {}
+        known.verify(get)
     except HTTPError:
         raise Problem("the cluster does not answer", where=api.client.configuration.host, then="k8s101 up") from None
-    if found.get("data") != expected:
-        raise Problem(
-            "another cluster answers at the address of the workshop's cluster; nothing was changed",
-            where=f"{api.client.configuration.host}, ConfigMap kube-system/{IDENTITY}",
-            then="k8s101 down, then k8s101 up",
-        )
-    return identity
-
-
-def ca_fingerprint(kubeconfig: Path) -> str:
-    """Return the SHA-256 of the certificate authority that a kubeconfig trusts, as hex digits."""
-    entry = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
-    return hashlib.sha256(base64.b64decode(entry["certificate-authority-data"])).hexdigest()
+    return known.identity
 
 
 def _ready(api: Api) -> tuple[str, int]:

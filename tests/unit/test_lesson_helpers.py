@@ -12,6 +12,7 @@ import yaml
 from kubernetes.client.exceptions import ApiException
 from lesson_fixtures import deployment, lesson
 
+from k8s101.cluster import identity
 from k8s101.cluster.settings import ROOT, Settings
 from k8s101.errors import Problem
 from k8s101.lesson import apply, connect, friendly, live, rest, session, tables, wait
@@ -139,7 +140,7 @@ def test_the_fingerprint_is_of_the_authority_that_the_kubeconfig_trusts(tmp_path
     data = base64.b64encode(b"certificate").decode()
     config = {"clusters": [{"cluster": {"certificate-authority-data": data}}]}
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-    assert connect.ca_fingerprint(tmp_path / "kubeconfig") == hashlib.sha256(b"certificate").hexdigest()
+    assert identity.fingerprint(tmp_path / "kubeconfig") == hashlib.sha256(b"certificate").hexdigest()
 
 
 def test_refusals_are_shown_as_one_sentence() -> None:

@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from k8s101.errors import Problem
+from k8s101.lesson import session
 from k8s101.notebook import needs, recorded
 from k8s101.notebook.document import write_atomically
 
@@ -156,4 +157,5 @@ def test_digest_ignores_blanks_at_line_ends_only() -> None:
 def test_module_is_that_of_the_open_lesson() -> None:
     buffer = io.StringIO()
     with redirect_stdout(buffer):
+        session._current.clear()
         assert needs.current_module() is None

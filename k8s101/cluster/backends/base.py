@@ -12,7 +12,7 @@ from ..settings import Settings
 
 Manifest = dict[str, Any]
 Get = Callable[[str], Manifest]
-"""Returns the object at a path of the API."""
+"""Returns the object at a path of the API, or an empty one if there is none."""
 
 
 @dataclass(frozen=True)

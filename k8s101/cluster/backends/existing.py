@@ -53,7 +53,7 @@ def connect(settings: Settings) -> None:
     """
     api = Api(settings.kubeconfig)
     with probe.answering(api.server):
-        verify(settings, api.get)
+        verify(settings, api.find)
 
 
 def verify(settings: Settings, get: Get) -> None:
@@ -67,7 +67,7 @@ def verify(settings: Settings, get: Get) -> None:
         settings.kubeconfig
     ):
         raise identity.another(settings, str(settings.kubeconfig))
-    if get(KUBE_SYSTEM)["metadata"]["uid"] != known.uid:
+    if get(KUBE_SYSTEM).get("metadata", {}).get("uid") != known.uid:
         raise identity.another(settings, "namespace kube-system")
 
 

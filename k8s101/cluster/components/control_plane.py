@@ -131,7 +131,7 @@ def controller_manager(settings: Settings, binary: Path) -> Program:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
             "--node-monitor-period=2s",
-            "--node-monitor-grace-period=16s",
+            f"--node-monitor-grace-period={120 if settings.has_many_nodes else 16}s",
         ),
         priority=30,
     )
@@ -141,7 +141,9 @@ def scheduler(settings: Settings, binary: Path) -> Program:
     """Return kube-scheduler."""
     kubeconfig = settings.pki / "kube-scheduler.kubeconfig"
     flags = _authentication(kubeconfig, settings.ports.scheduler)
-    return Program("kube-scheduler", (str(binary), *flags), priority=30)
+    # the default rate of 50 a second makes thousands of Pods wait
+    rate = ("--kube-api-qps=500", "--kube-api-burst=1000")
+    return Program("kube-scheduler", (str(binary), *flags, *rate), priority=30)
 
 
 def _authentication(kubeconfig: Path, port: int) -> tuple[str, ...]:

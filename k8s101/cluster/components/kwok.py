@@ -5,6 +5,7 @@ Flags follow `kwok --help` of version 0.8 (https://kwok.sigs.k8s.io/docs/).
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ LABEL = {"type": "kwok"}
 """By this label KWOK knows its nodes; other tools use the same one."""
 
 USER = "kwok"
-FEW_NODES = 50
 LEASE_SECONDS = 8
 """KWOK renews four times as often, and started anew it waits until the leases of the old one have ended."""
 
-LEASE_SECONDS_OF_MANY = 40
+LEASE_SECONDS_OF_MANY = 160
 KUBECONFIG = "pki/kwok.kubeconfig"
 GATE = "gate.sock"
 
@@ -33,7 +33,7 @@ NODE_RESOURCES = {"cpu": "1", "memory": "1Gi", "pods": "110"}
 def program(settings: Settings, binary: Path) -> Program:
     """Return KWOK for the nodes that bear our label."""
     pki, port = settings.pki, settings.ports.kubelet
-    lease = LEASE_SECONDS if settings.node_count <= FEW_NODES else LEASE_SECONDS_OF_MANY
+    lease = LEASE_SECONDS_OF_MANY if settings.has_many_nodes else LEASE_SECONDS
     selector = ",".join(f"{key}={value}" for key, value in LABEL.items())
     return Program(
         "kwok",
@@ -81,8 +81,15 @@ def write_egress(settings: Settings) -> Path:
     return path
 
 
-def simulated(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a node's object with what a kubelet would add and KWOK does not: labels, resources, versions."""
+def simulated(node: dict[str, Any], port: int) -> dict[str, Any]:
+    """Return a node's object with what a kubelet would add: labels, resources, versions, and that it is ready.
+
+    Args:
+        node: its object as of a real node.
+        port: where KWOK answers for it.
+    """
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    ready = {"type": "Ready", "status": "True", "reason": "Simulated", "message": "KWOK answers for this node"}
     name, labels = node["metadata"]["name"], node["metadata"]["labels"]
     usual = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     addresses = [{"type": "InternalIP", "address": str(LOOPBACK)}, {"type": "Hostname", "address": name}]
@@ -92,6 +99,8 @@ def simulated(node: dict[str, Any]) -> dict[str, Any]:
             "capacity": NODE_RESOURCES,
             "allocatable": NODE_RESOURCES,
             "addresses": addresses,
+            "conditions": [ready | {"lastHeartbeatTime": now, "lastTransitionTime": now}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
             "nodeInfo": {"kubeletVersion": KUBERNETES_VERSION, "kubeProxyVersion": KUBERNETES_VERSION},
         },
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from k8s101.errors import Problem
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
@@ -15,6 +16,7 @@ from k8s101.lesson.session import Api
 from k8s101.lesson.wait import poll, rolled_out
 
 SETTLE_SECONDS = 30
+ANSWER_SECONDS = 5
 
 
 def _ready_pods(api: Api, selector: str = "app=hello") -> list[Object]:
@@ -171,6 +173,17 @@ def _address_begun(api: Api) -> str | None:
     return _mine_begun(api) or (None if api.get("service/mine") else "there is no Service mine yet")
 
 
+def _answers(api: Api, path: str) -> bool:
+    """Tell whether the app answers; the API server hears of a new Service's endpoints a moment later than we do."""
+    retry = Retrying(
+        stop=stop_after_delay(ANSWER_SECONDS), wait=wait_fixed(0.2), retry=retry_if_exception_type(ApiException)
+    )
+    try:
+        return retry(api.rest.text, path).startswith("hello ")
+    except RetryError:
+        return False
+
+
 def _address(api: Api) -> Iterator[Finding]:
     service = api.get("service/mine") or {}
     slices = api.list("EndpointSlice", "kubernetes.io/service-name=mine")
@@ -183,11 +196,7 @@ def _address(api: Api) -> Iterator[Finding]:
     yield Finding(
         port["port"] == 8000, f"it listens on port {port['port']}{'' if port['port'] == 8000 else ', not on 8000'}"
     )
-    path = f"/api/v1/namespaces/{api.namespace}/services/mine:{port['port']}/proxy/"
-    try:
-        answered = api.rest.text(path).startswith("hello ")
-    except ApiException:
-        answered = False
+    answered = _answers(api, f"/api/v1/namespaces/{api.namespace}/services/mine:{port['port']}/proxy/")
     target = port.get("targetPort", port["port"])
     silent = f"nothing in its Pods listens on port {target} (targetPort); hello listens on 8000"
     yield Finding(answered, "hello answers through it" if answered else silent)

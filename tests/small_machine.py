@@ -52,7 +52,7 @@ class SmallMachine:
             "stage": str(self.directory / "stage"),
             "network": list(self._network),
         }
-        boot = [sys.executable, str(Path(__file__).with_name("boot.py")), json.dumps(plan)]
+        boot = [sys.executable, str(Path(__file__).with_name("small_machine_boot.py")), json.dumps(plan)]
         command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *boot]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=self._enter_cgroup)
         assert self._process.stdout is not None
