@@ -15,14 +15,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from waiting import eventually
+
 from k8s101.cluster import cgroups
+from k8s101.cluster.binaries import ensure
 from k8s101.cluster.settings import ROOT, cache_dir
 
 UID = 12345
 MEMORY = 2 * 2**30
-GROUP = "k8s101-unprivileged"
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "work", "artifacts", "__pycache__", ".*_cache", "*.egg-info")
 COMMAND_SECONDS = 300
+AN_OUTSIDE = (
+    "link add outside type veth peer name beyond",
+    "link set outside addrgenmode none",
+    "link set beyond addrgenmode none up",
+    "link set outside up",
+    "addr add 198.51.100.2/24 dev outside",
+    "neigh add 198.51.100.1 lladdr 02:00:00:00:00:01 dev outside",
+    "route add default via 198.51.100.1",
+)
+"""A way out of the machine that leads nowhere and counts what is sent."""
 
 
 class SmallMachine:
@@ -38,7 +50,7 @@ class SmallMachine:
         self.uids = uids
         self.checkout = self.directory / "checkout"
         self._network = network
-        self._cgroups = cgroups.delegate(GROUP)
+        self._group = self._make_cgroup()
 
     def __enter__(self) -> SmallMachine:
         self._furnish()
@@ -67,11 +79,7 @@ class SmallMachine:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        for pid in cgroups.processes(self._cgroups):
-            os.kill(pid, 9)
-        while cgroups.processes(self._cgroups):
-            os.sched_yield()
-        cgroups.remove(self._cgroups)
+        eventually("the memory group is empty", self._removed)
         shutil.rmtree(self.directory)
 
     def home(self, uid: int = UID) -> Path:
@@ -89,24 +97,40 @@ class SmallMachine:
             (self.home(uid) / "tmp").mkdir()
             _give(self.home(uid), uid)
 
-    def _enter_cgroup(self) -> None:
-        cgroups.enter("user", self._cgroups)
-        limit = "memory.max" if cgroups.is_v2() else "memory.limit_in_bytes"
-        (self._memory() / limit).write_text(str(MEMORY))
-
-    def _memory(self) -> Path:
+    def _make_cgroup(self) -> Path | None:
+        """Make a control group with the memory limit, None where this machine lets nobody make one."""
         tree = "" if cgroups.is_v2() else "memory"
-        return cgroups.MOUNT / tree / self._cgroups[tree].lstrip("/") / "user"
+        parent = cgroups.MOUNT / tree / ("" if cgroups.is_v2() else cgroups.own_paths()[tree].lstrip("/"))
+        if cgroups.is_v2() and "memory" not in (parent / "cgroup.subtree_control").read_text().split():
+            print("memory is not limited: /sys/fs/cgroup hands no memory controller on")
+            return None
+        group = parent / self.directory.name
+        group.mkdir()
+        (group / ("memory.max" if cgroups.is_v2() else "memory.limit_in_bytes")).write_text(str(MEMORY))
+        return group
+
+    def _enter_cgroup(self) -> None:
+        if self._group:
+            (self._group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def _removed(self) -> bool:
+        if self._group and self._group.is_dir():
+            self._group.rmdir()
+        return True
 
     def memory_peak(self) -> float:
         """Return the most memory that the user's processes took together, page cache included, in MB."""
+        if self._group is None:
+            return 0
         name = "memory.peak" if cgroups.is_v2() else "memory.max_usage_in_bytes"
-        return int((self._memory() / name).read_text()) / 1e6
+        return int((self._group / name).read_text()) / 1e6
 
     def times_out_of_memory(self) -> int:
         """Return how often the kernel killed for want of memory."""
+        if self._group is None:
+            return 0
         name = "memory.events" if cgroups.is_v2() else "memory.oom_control"
-        lines = dict(line.split() for line in (self._memory() / name).read_text().splitlines())
+        lines = dict(line.split() for line in (self._group / name).read_text().splitlines())
         return int(lines["oom_kill"])
 
     def run(self, *command: str, uid: int = UID, timeout_s: float = COMMAND_SECONDS, **variables: str) -> Finished:
@@ -150,6 +174,31 @@ class SmallMachine:
     def k8s101(self, *arguments: str, **options: object) -> Finished:
         """Run the workshop's command as a user."""
         return self.python("-m", "k8s101.cli", *arguments, **options)
+
+    def program(self, name: str, uid: int = UID) -> str:
+        """Return the path at which a user finds one of the pinned programs."""
+        path = ensure([name])[name]
+        if path.is_relative_to(cache_dir()):
+            path = self.home(uid) / ".cache/k8s101" / path.relative_to(cache_dir())
+        return str(path)
+
+    def kubectl(self, *arguments: str, uid: int = UID) -> Finished:
+        """Run kubectl as a user on the user's own cluster."""
+        kubeconfig = self.state(uid) / "kubeconfig"
+        return self.run(self.program("kubectl", uid), f"--kubeconfig={kubeconfig}", *arguments, uid=uid)
+
+    def state(self, uid: int = UID) -> Path:
+        """Return the directory of a user's cluster."""
+        return self.home(uid) / ".local/state/k8s101"
+
+    def processes(self, uid: int = UID) -> list[str]:
+        """Return the command lines of a user's processes that run."""
+        lines = self.root("ps", "-U", str(uid), "-o", "stat=,args=").splitlines() if self._has_processes(uid) else []
+        return [line for line in lines if not line.startswith("Z")]
+
+    def _has_processes(self, uid: int) -> bool:
+        # ps fails when it finds none
+        return str(uid) in self.root("ps", "-e", "-o", "uid=").split()
 
     def root(self, *command: str) -> str:
         """Run a command as root inside the machine, to look at it."""

@@ -7,6 +7,7 @@ hold no processes of its own (https://docs.kernel.org/admin-guide/cgroup-v2.html
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from ..errors import Problem
@@ -14,6 +15,8 @@ from ..errors import Problem
 MOUNT = Path("/sys/fs/cgroup")
 SUPERVISOR = "supervisor"
 """Name of the cgroup of the supervisor and the control plane."""
+
+CLEAR_SECONDS = 10
 
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
@@ -156,8 +159,29 @@ def remove(base: dict[str, str]) -> None:
         if is_v2() and not _is_true_root(directory.parent):
             _hand_on_controllers(directory.parent, "-")
             _move_processes(directory / SUPERVISOR, directory.parent)
-        for path, _, _ in os.walk(directory, topdown=False):
-            Path(path).rmdir()
+        _remove_tree(directory)
+
+
+def clear(group: str, base: dict[str, str]) -> None:
+    """Remove what a node that died left of its cgroups.
+
+    A kubelet asks the container runtime about each container whose cgroup it finds, seconds for each.
+    """
+    deadline = time.monotonic() + CLEAR_SECONDS
+    for directory in _directories(base):
+        while (directory / group).is_dir():
+            try:
+                _remove_tree(directory / group)
+            except OSError:
+                # the last processes of the node may be ending still
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
+def _remove_tree(directory: Path) -> None:
+    for path, _, _ in os.walk(directory, topdown=False):
+        Path(path).rmdir()
 
 
 def inner_mounts(base: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import time
 import xmlrpc.client
@@ -168,11 +169,13 @@ class Control:
         index = node_index(name)
         if self._host.getProcessInfo(name)["pid"]:
             raise RPCError(Faults.ALREADY_STARTED, name)
+        # another node may have had this name: a new one has no past
+        shutil.rmtree(self._settings.node_dir(name), ignore_errors=True)
         write_node_files(self._settings, name, index)
         return self._host.startProcess(name, False)
 
     def remove_node(self, name: str) -> Any:
-        """Stop a node; its files go with the next `down`."""
+        """Stop a node; its files go when a node of this name is added, or with `down`."""
         node_index(name)
         return self._host.stopProcess(name, True)
 

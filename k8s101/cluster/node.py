@@ -229,6 +229,7 @@ def main(state: Path, name: str) -> int:
     (settings.node_dir(name) / "supervisor.sock").unlink(missing_ok=True)
     # what a node writes is read by containers of other users
     os.umask(0o022)
+    cgroups.clear(name, base)
     cgroups.enter(name, base)
     _call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
     _LIBC.sethostname(name.encode(), len(name))

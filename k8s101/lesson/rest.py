@@ -64,7 +64,8 @@ class Rest:
         Raises:
             ApiException: the API server refused.
         """
-        answer = self._open(method, path, body, content_type, 30, **query)
+        accept = AGGREGATED if path in ("/api", "/apis") else "application/json"
+        answer = self._open(method, path, accept, body, content_type, **query)
         data: Object = json.loads(answer.read() or b"{}")
         return data
 
@@ -74,12 +75,12 @@ class Rest:
         Raises:
             ApiException: the API server, or what it asked, refused.
         """
-        answer = self._open("GET", path, None, "", 10)
+        answer = self._open("GET", path, "text/plain, */*", timeout=10)
         return bytes(answer.read()).decode(errors="replace")
 
     def watch(self, path: str, **query: Any) -> Iterator[Object]:
         """Yield watch events as they arrive, until the server closes the stream."""
-        answer = self._open("GET", path, None, "", (5, 330), watch="true", **query)
+        answer = self._open("GET", path, "application/json", timeout=(5, 330), watch="true", **query)
         rest = b""
         try:
             for chunk in answer.response.stream(amt=None):
@@ -89,14 +90,18 @@ class Rest:
             answer.response.close()
 
     def _open(
-        self, method: str, path: str, body: Any, content_type: str, timeout: float | tuple[float, float],
+        self,
+        method: str,
+        path: str,
+        accept: str,
+        body: Any = None,
+        content_type: str = "",
+        timeout: float | tuple[float, float] = 30,
         **query: Any,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         given = {key: value for key, value in query.items() if value not in (None, "")}
         url = self.client.configuration.host + path + (f"?{urlencode(given)}" if given else "")
-        headers = {"Accept": "application/json"}
-        if path in ("/api", "/apis"):
-            headers["Accept"] = AGGREGATED
+        headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
             body = body if headers["Content-Type"].endswith("json") else json.dumps(body)

@@ -211,15 +211,11 @@ def jupyter_command(tree: Tree, port: int, *, browser: bool, options: Sequence[s
     copies = sorted(tree.work.glob("[0-9][0-9]-*.ipynb"))
     first = f"/tree/{copies[0].relative_to(tree.root)}" if copies else ""
     return [
+        *(sys.executable, "-m", "jupyterlab"),
         # its address and token are shown at every level
-        *(
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--log-level=ERROR",
-            "--LabApp.log_level=ERROR",
-            "--KernelManager.transport_encryption=auto",
-        ),
+        *("--log-level=ERROR", "--LabApp.log_level=ERROR"),
+        # other users of this machine can reach loopback too
+        "--KernelManager.transport_encryption=auto",
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.open_browser={browser}"),
         f"--ServerApp.root_dir={tree.root}",
         f"--FileContentsManager.preferred_dir={tree.work if copies else tree.root}",
