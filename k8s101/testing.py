@@ -126,8 +126,7 @@ STAGES = (
     Stage("cluster", lambda: _pytest("cluster", "tests/cluster")),
     Stage("browser", lambda: _pytest("browser", "tests/browser")),
     Stage("down", _down),
-    Stage("faults", lambda: _pytest("faults", "tests/faults", "-m", "not slow")),
-    Stage("slow", lambda: _pytest("slow", "tests/faults", "tests/cluster", "-m", "slow"), extra=True),
+    Stage("unprivileged", lambda: _pytest("unprivileged", "tests/unprivileged")),
 )
 
 
