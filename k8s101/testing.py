@@ -99,6 +99,7 @@ def _check() -> Counts:
         _module("ruff", "format", "--check", "."),
         _module("mypy"),
         _module("k8s101.notebook", "check"),
+        _module("k8s101.readme", "--check"),
     )
 
 

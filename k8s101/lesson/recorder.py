@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kubernetes.client.exceptions import ApiException
@@ -41,6 +41,11 @@ class Seen:
     def uid(self) -> str:
         """The object's identity, which outlives no deletion."""
         return str(self.object["metadata"]["uid"])
+
+    @property
+    def version(self) -> int:
+        """When it was written: objects of all kinds count from the same clock, etcd's revision."""
+        return int(self.object["metadata"]["resourceVersion"])
 
     @property
     def name(self) -> str:
@@ -84,7 +89,12 @@ class Recorder:
         with self._changed:
             return [seen for seen in self._seen if seen.kind in kinds]
 
-    def catch_up(self, kinds: tuple[str, ...] = ("Pod", "ReplicaSet", "Deployment"), seconds: float = 5) -> None:
+    def wait(self, test: Callable[[], bool], seconds: float) -> bool:
+        """Wait until a test of the history holds; return whether it came in time."""
+        with self._changed:
+            return self._changed.wait_for(test, seconds)
+
+    def catch_up(self, kinds: tuple[str, ...] = ("Pod", "ReplicaSet", "Deployment"), seconds: float = 10) -> None:
         """Wait until everything that exists now has arrived here too.
 
         Raises:
@@ -95,36 +105,40 @@ class Recorder:
             for kind in kinds
             for item in self._rest.list(kind, self._namespace)
         }
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._has(now), seconds):
-                raise Problem(
-                    "the recording of this lesson has gaps",
-                    where=f"watch on namespace {self._namespace}",
-                    then="run the notebook again from its first cell",
-                )
+        if not self.wait(lambda: self._has(now), seconds):
+            raise Problem(
+                "the recording of this lesson has gaps",
+                where=f"watch on namespace {self._namespace}",
+                then="run the notebook again from its first cell",
+            )
 
     def _has(self, versions: dict[str, int]) -> bool:
         left = dict(versions)
         for seen in reversed(self._seen):
-            if int(seen.object["metadata"]["resourceVersion"]) >= left.get(seen.uid, 1 << 63):
+            if seen.version >= left.get(seen.uid, 1 << 63):
                 del left[seen.uid]
             if not left:
                 return True
         return not left
 
     def _follow(self, kind: str) -> None:
+        last = ""
         while not self._end.is_set():
             try:
-                for seen in self._stream(kind):
+                for seen in self._stream(kind, last):
                     if self._end.is_set():
                         return
                     self.add(seen)
-            except (ApiException, HTTPError, OSError, ValueError, Problem):
-                self._end.wait(RETRY_SECONDS)  # the API server may be down on purpose
+                    last = str(seen.version)
+            except (Problem, ApiException):
+                last = ""
+                self._end.wait(RETRY_SECONDS)
+            except (HTTPError, OSError, ValueError):  # the API server may be down on purpose
+                self._end.wait(RETRY_SECONDS)
 
-    def _stream(self, kind: str) -> Iterator[Seen]:
+    def _stream(self, kind: str, last: str) -> Iterator[Seen]:
         path = self._rest.resource(kind, GROUPS[kind]).path(self._namespace)
-        for event in self._rest.watch(path):
-            if event["type"] == "ERROR":
-                return
+        for event in self._rest.watch(path, resourceVersion=last):
+            if event["type"] == "ERROR":  # the server no longer knows what came after `last`
+                raise Problem(str(event["object"].get("message")), where=path, then="watch from now on")
             yield Seen(time.monotonic(), event["type"], event["object"])

@@ -105,15 +105,16 @@ def last_rollout(recorder: Recorder, deployment: Object) -> Rollout:
     """
     uid = deployment["metadata"]["uid"]
     history = [seen for seen in recorder.history("Deployment") if seen.uid == uid]
-    revisions = [(seen.at, str(seen.object["metadata"].get("annotations", {}).get(REVISION, ""))) for seen in history]
+    revisions = [
+        (seen.version, str(seen.object["metadata"].get("annotations", {}).get(REVISION, ""))) for seen in history
+    ]
     if not revisions:
         raise Problem("nothing was recorded", where=deployment["metadata"]["name"], then="run the lesson from its top")
     new = revisions[-1][1]
-    before = [pair for pair in revisions if pair[1] != new]
-    began = next(at for at, number in revisions if number == new and (not before or at > before[-1][0]))
+    start = max((written for written, number in revisions if number != new), default=revisions[0][0])
     sets = {seen.uid: seen.object for seen in recorder.history("ReplicaSet") if owner(seen.object) == uid}
     least, most = bounds(deployment)
-    samples = tuple(_samples(recorder.history("Pod"), sets, before[-1][0] if before else began))
+    samples = tuple(_samples(recorder.history("Pod"), sets, start))
     if not samples:
         raise Problem("nothing was recorded", where=deployment["metadata"]["name"], then="run the lesson from its top")
     old = max((number for number in samples[0].ready if number != new), key=_number, default="")
@@ -133,20 +134,25 @@ def _number(text: str) -> int:
     return int(text) if text.isdigit() else -1
 
 
-def _samples(history: list[Seen], sets: dict[str, Object], began: float) -> list[Sample]:
-    """Replay the Pods' history and look at them after each report since the rollout began."""
+def _samples(history: list[Seen], sets: dict[str, Object], start: int) -> list[Sample]:
+    """Replay the Pods' history and look at them after each report since the rollout began.
+
+    Where it began is told by versions, not by time of arrival: watches of different kinds lag differently.
+    """
     now: dict[str, Object] = {}
     samples: list[Sample] = []
+    began = 0.0
     for seen in history:
         if owner(seen.object) not in sets:
             continue
-        if seen.at >= began and not samples:
+        if seen.version >= start and not samples:
+            began = seen.at
             samples.append(_look(now, sets, 0.0))
         if seen.type == "DELETED":
             now.pop(seen.uid, None)
         else:
             now[seen.uid] = seen.object
-        if seen.at >= began:
+        if samples:
             samples.append(_look(now, sets, seen.at - began))
     return samples
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from k8s101.errors import Problem
@@ -12,6 +13,7 @@ from k8s101.lesson.rest import Object
 from k8s101.lesson.rollout import Rollout, last_rollout
 from k8s101.lesson.session import current
 
+EVENT_SECONDS = 5
 LEFT, TOP, WIDTH, UNIT = 40.0, 24.0, 560.0, 24.0
 OLD: dict[str, str | float] = {"stroke": PURPLE, "stroke_width": 2.5, "stroke_dasharray": "7 4"}
 NEW: dict[str, str | float] = {"stroke": BLUE, "stroke_width": 2.5}
@@ -51,6 +53,8 @@ def timeline(reference: str) -> Picture:
         )
     api.recorder.catch_up()
     if item["kind"] == "Pod":
+        told = _told(api.recorder, item)
+        api.recorder.wait(told, EVENT_SECONDS)  # events are sent apart from what they tell of
         return life_picture(life(api.recorder, item))
     return rollout_picture(last_rollout(api.recorder, item))
 
@@ -121,6 +125,11 @@ class Act:
 
     who: str
     what: str
+
+
+def _told(recorder: Recorder, pod: Object) -> Callable[[], bool]:
+    steps = {step for step, _ in _steps(pod)}
+    return lambda: steps <= _reporters(recorder, pod).keys()
 
 
 def life(recorder: Recorder, pod: Object) -> list[Act]:

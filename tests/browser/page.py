@@ -21,6 +21,8 @@ SCREEN_WIDTH = 1280
 TALLEST = 16_000
 """Chromium draws no taller window."""
 
+MARGIN = 60
+
 # The page as JupyterLab knows it; cells outside the window are not in the document.
 _CELLS = """
 const panel = window.jupyterapp.shell.currentWidget;
@@ -33,6 +35,11 @@ return kernel && panel.context.isReady && panel.content.model.cells.length ? ker
 """
 
 _BELOW = "window.jupyterapp.shell.currentWidget.content.widgets[{index}].node.querySelector('.jp-OutputArea')"
+_ALL_VISIBLE = (
+    "((outer) => innerHeight > 9999 && outer.scrollHeight <= outer.clientHeight)"
+    "(document.querySelector('.jp-NotebookPanel .jp-WindowedPanel-outer'))"
+)
+_BOTTOM = "Math.ceil(document.querySelector('.jp-Notebook-footer').getBoundingClientRect().bottom)"
 _FOCUSED = "document.activeElement.type == 'radio' && document.activeElement.closest('label').textContent"
 
 
@@ -203,12 +210,15 @@ class Page:
             whole: make the window as tall as the notebook first.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = self.driver.get_window_size()
         if whole:
-            height = self._script("document.querySelector('.jp-WindowedPanel-inner, .jp-Notebook').scrollHeight")
-            self.driver.set_window_size(SCREEN_WIDTH, min(int(height) + 250, TALLEST))
+            metrics = {"width": SCREEN_WIDTH, "height": TALLEST, "deviceScaleFactor": 1, "mobile": False}
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            self.wait("the whole notebook is visible", lambda: self._script(_ALL_VISIBLE), STEP_SECONDS)
+            metrics["height"] = int(self._script(_BOTTOM)) + MARGIN
+            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            self.wait("the window fits", lambda: self._script("innerHeight") == metrics["height"], STEP_SECONDS)
         self.driver.save_screenshot(str(path))
-        self.driver.set_window_size(size["width"], size["height"])
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def text_of(source: str | list[str]) -> str:

@@ -74,4 +74,5 @@ class Recording:
     def see(self, item: Object, kind: str = "ADDED") -> None:
         """Keep one report."""
         self._at += 1
+        item["metadata"]["resourceVersion"] = str(int(self._at))
         self.recorder.add(Seen(self._at, kind, item))

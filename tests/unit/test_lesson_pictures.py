@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -147,6 +148,18 @@ def test_a_rollout_is_read_from_what_was_recorded() -> None:
     assert drawn.inside_band
     assert "stays inside" in drawn.alt
     ElementTree.fromstring(drawn.svg)
+
+
+def test_a_watch_that_lags_does_not_move_the_begin_of_a_rollout() -> None:
+    recording, late = Recording(), Recording()
+    now = rolling(recording)
+    pods = recording.recorder.history("Pod")
+    for seen in [
+        *recording.recorder.history("Deployment", "ReplicaSet"),
+        *(replace(seen, at=seen.at + 60) for seen in pods),
+    ]:
+        late.recorder.add(seen)
+    assert last_rollout(late.recorder, now).inside_band
 
 
 def test_a_rollout_that_leaves_its_band_is_told() -> None:
