@@ -157,10 +157,7 @@ def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     mount_basics()
     mount("ext4", STATE, "noatime", DISK)
     os.environ |= {"K8S101_CACHE": str(STATE), "TMPDIR": "/run"}
-    template = image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
-    # the nodes' common copy of the layers is made here once, and not in every cluster
-    image_store.clone_template(template, STATE / "sample", pool=STATE / "pool", seen_as=template)
-    shutil.rmtree(STATE / "sample")
+    image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
     subprocess.run(("umount", str(STATE)), check=True)
     print(guest_store.DONE, flush=True)
     power_off()

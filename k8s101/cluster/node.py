@@ -18,8 +18,9 @@ import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from . import cgroups
+from . import cgroups, node_root
 from .image_mounts import mount_layers
+from .node_root import call, mount
 from .process import SUPERVISORD
 from .router import NODE_LINK, ip, query, set_network_setting, update_service_route
 from .settings import Settings
@@ -35,9 +36,7 @@ CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NE
     0x20000000,
     0x40000000,
 )
-# linux/mount.h, linux/fcntl.h, asm-generic/unistd.h, linux/prctl.h
-SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 WAKE_SECONDS = 5
 
@@ -50,32 +49,6 @@ KERNEL_SETTINGS = {
     "kernel/keys/root_maxbytes": 25000000,
 }
 """What the kubelet would write for the whole machine (pkg/util/sysctl in kubernetes/kubernetes)."""
-
-PRIVATE_DIRECTORIES = ("/var/lib", "/var/log", "/mnt", "/srv")
-"""Writable places of a node; all else of the machine's files can only be read."""
-
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "kmsg", "fuse")
-"""A node has no disks, so that privileged Pods cannot reach the machine's."""
-
-DEVICE_FILE_SYSTEMS = (
-    ("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5"),
-    ("shm", "tmpfs", "mode=1777,nosuid,nodev"),
-    ("mqueue", "mqueue", "nosuid,nodev,noexec"),
-)
-
-
-def _call(function: str, *arguments: object) -> None:
-    if getattr(_LIBC, function)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{function}: {os.strerror(number)}")
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True)
-
-
-def _mount(*arguments: str) -> None:
-    _run("mount", *arguments)
 
 
 def _join_network(settings: Settings, name: str, index: int) -> None:
@@ -93,7 +66,7 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         f"route add {ranges.pods_of(index)} via {address} dev {link}",
     )
     update_service_route(settings)
-    _call("unshare", CLONE_NEWNET)
+    call("unshare", CLONE_NEWNET)
     enter_router = ("nsenter", f"--net=/proc/self/fd/{outside}")
     move = (*enter_router, "ip", "link", "set", inner, "netns", str(os.getpid()))
     subprocess.run(move, check=True, pass_fds=(outside,))
@@ -121,59 +94,6 @@ def _refuse_unknown(services: IPv4Network) -> None:
     subprocess.run(("nft", "-f", "-"), input=f"table ip k8s101 {{\n{chains}}}\n", text=True, check=True)
 
 
-def _stage(node: Path, binds: dict[str, str]) -> Path:
-    """Bind what the node needs below its future /run, before anything is covered."""
-    stage = node / "run"
-    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stage))
-    for source, target in {str(node): "/run/k8s101/node", **binds}.items():
-        staged = stage / target.removeprefix("/run/")
-        staged.mkdir(parents=True)
-        _mount("--bind", source, str(staged))
-    devices = stage / "k8s101/dev"
-    devices.mkdir()
-    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices))
-    for name in DEVICES:
-        if Path("/dev", name).exists():
-            facts = Path("/dev", name).stat()
-            os.mknod(devices / name, facts.st_mode, facts.st_rdev)
-            (devices / name).chmod(facts.st_mode & 0o777)
-    return stage
-
-
-def _arrange_files(stage: Path, base: dict[str, str]) -> None:
-    """Make the machine's files read-only and cover what a node writes with its own directories."""
-    _make_read_only("/")
-    node = stage / "k8s101/node"
-    for writable in (stage, node, stage / "k8s101/dev"):
-        _mount("-o", "remount,bind,rw", str(writable))
-    layers = f"lowerdir=/etc,upperdir={node / 'etc'},workdir={node / 'etc-work'}"
-    _mount("-t", "overlay", "-o", layers, "overlay", "/etc")
-    _mount("--rbind", str(stage), "/run")
-    for directory in PRIVATE_DIRECTORIES:
-        if Path(directory).is_dir():
-            _mount("--bind", f"/run/k8s101/node{directory}", directory)
-    _mount("--bind", "/run/k8s101/dev", "/dev")
-    for name, kind, options in DEVICE_FILE_SYSTEMS:
-        Path("/dev", name).mkdir()
-        _mount("-t", kind, "-o", options, kind, f"/dev/{name}")
-    Path("/dev/ptmx").symlink_to("pts/ptmx")
-    _mount("-t", "sysfs", "-o", "ro", "sysfs", "/sys")
-    if not cgroups.is_v2():
-        _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/sys/fs/cgroup")
-    for tree, kind, options in cgroups.inner_mounts(base):
-        Path("/sys/fs/cgroup", tree).mkdir(exist_ok=True)
-        _mount("-t", kind, "-o", options, kind, str(Path("/sys/fs/cgroup", tree)))
-    _mount("--make-rshared", "/")
-
-
-def _make_read_only(path: str) -> None:
-    """Make a mount and all below it read-only; util-linux learnt this after Debian 12."""
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
-    if _LIBC.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)):
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount_setattr {path}: {os.strerror(number)}")
-
-
 def _cover_kernel_settings() -> None:
     """Show the kubelet the kernel settings it wants, without changing the machine's."""
     for key, value in KERNEL_SETTINGS.items():
@@ -181,13 +101,13 @@ def _cover_kernel_settings() -> None:
         if target.exists():
             cover = Path("/run/k8s101", key.replace("/", "."))
             cover.write_text(f"{value}\n")
-            _mount("--bind", str(cover), str(target))
+            mount("--bind", str(cover), str(target))
 
 
 def _process_one(name: str) -> None:
     """Finish the node from inside its process namespace and become its supervisor."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    _mount("-t", "proc", "proc", "/proc")
+    mount("-t", "proc", "proc", "/proc")
     _cover_kernel_settings()
     if cgroups.is_v2():
         leaf = cgroups.MOUNT / "init"
@@ -231,13 +151,12 @@ def main(state: Path, name: str) -> int:
     os.umask(0o022)
     cgroups.clear(name, base)
     cgroups.enter(name, base)
-    _call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
+    call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
     _LIBC.sethostname(name.encode(), len(name))
     _join_network(settings, name, plan["index"])
-    _mount("--make-rprivate", "/")
-    _arrange_files(_stage(settings.node_dir(name), plan["binds"]), base)
+    node_root.enter(settings.node_dir(name), plan["binds"], base)
     mount_layers(Path("/run/k8s101/images"), Path("/var/lib/containerd"))
-    _call("unshare", CLONE_NEWPID)
+    call("unshare", CLONE_NEWPID)
     child = os.fork()
     if child == 0:
         _process_one(name)

@@ -35,11 +35,10 @@ return kernel && panel.context.isReady && panel.content.model.cells.length ? ker
 """
 
 _BELOW = "window.jupyterapp.shell.currentWidget.content.widgets[{index}].node.querySelector('.jp-OutputArea')"
-_ALL_VISIBLE = (
-    "((outer) => innerHeight > 9999 && outer.scrollHeight <= outer.clientHeight)"
-    "(document.querySelector('.jp-NotebookPanel .jp-WindowedPanel-outer'))"
-)
-_BOTTOM = "Math.ceil(document.querySelector('.jp-Notebook-footer').getBoundingClientRect().bottom)"
+_BOTTOM = """
+document.querySelector('.jp-NotebookPanel .jp-WindowedPanel-outer').scrollTop = 0;
+return Math.ceil(document.querySelector('.jp-Notebook-footer').getBoundingClientRect().bottom);
+"""
 _FOCUSED = "document.activeElement.type == 'radio' && document.activeElement.closest('label').textContent"
 
 
@@ -211,14 +210,22 @@ class Page:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         if whole:
-            metrics = {"width": SCREEN_WIDTH, "height": TALLEST, "deviceScaleFactor": 1, "mobile": False}
-            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            self.wait("the whole notebook is visible", lambda: self._script(_ALL_VISIBLE), STEP_SECONDS)
-            metrics["height"] = int(self._script(_BOTTOM)) + MARGIN
-            self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            self.wait("the window fits", lambda: self._script("innerHeight") == metrics["height"], STEP_SECONDS)
+            self._resize(TALLEST)
+            seen: list[int] = []
+
+            def settled() -> bool:
+                seen.append(self.driver.execute_script(_BOTTOM))
+                return len(set(seen[-3:])) == 1 < len(seen[-3:])
+
+            self.wait("the notebook is laid out", settled, STEP_SECONDS)
+            self._resize(seen[-1] + MARGIN)
         self.driver.save_screenshot(str(path))
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def _resize(self, height: int) -> None:
+        metrics = {"width": SCREEN_WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.wait("the window has its new height", lambda: self._script("innerHeight") == height, STEP_SECONDS)
 
 
 def text_of(source: str | list[str]) -> str:

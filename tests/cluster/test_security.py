@@ -44,10 +44,10 @@ def kubeconfigs(lab: Lab) -> dict[str, Path]:
         ("kube-proxy", "system:kube-proxy", "list services", "get secrets --all-namespaces"),
         ("kube-proxy", "system:kube-proxy", "watch endpointslices.discovery.k8s.io", "create pods"),
         ("kubelet", "system:node:worker-1", "list services", "list secrets --all-namespaces"),
-        ("scheduler", "system:kube-scheduler", "create pods/binding", "get secrets --all-namespaces"),
+        ("scheduler", "system:kube-scheduler", "create pods --subresource=binding", "get secrets --all-namespaces"),
         ("scheduler", "system:kube-scheduler", "list nodes", "create deployments.apps"),
         ("controller-manager", "system:kube-controller-manager", "list pods", "create pods"),
-        ("controller-manager", "system:kube-controller-manager", "create serviceaccounts/token", "delete nodes"),
+        ("controller-manager", "system:kube-controller-manager", "create serviceaccounts --subresource=token", "delete nodes"),
     ],
 )
 def test_a_component_may_do_its_work_and_no_more(
@@ -58,7 +58,7 @@ def test_a_component_may_do_its_work_and_no_more(
     assert who["status"]["userInfo"]["username"] == user
     assert "system:masters" not in who["status"]["userInfo"]["groups"]
     assert lab.ask("auth", "can-i", *allowed.split(), kubeconfig=kubeconfig).stdout.strip() == "yes"
-    assert lab.ask("auth", "can-i", *refused.split(), kubeconfig=kubeconfig).stdout.strip() == "no"
+    assert lab.ask("auth", "can-i", *refused.split(), kubeconfig=kubeconfig).stdout.startswith("no")
 
 
 def test_kube_proxy_cannot_read_a_secret(lab: Lab) -> None:
@@ -113,8 +113,7 @@ def test_a_kubelet_refuses_other_identities_of_the_cluster(lab: Lab) -> None:
     proxy = (str(pki / "front-proxy-client.crt"), str(pki / "front-proxy-client.key"))
     url = f"https://{lab.address('worker-1')}:10250/pods"
     assert requests.get(url, cert=good, verify=str(pki / "ca.crt"), timeout=5).status_code == 200
-    with pytest.raises((requests.exceptions.SSLError, requests.exceptions.ConnectionError)):
-        requests.get(url, cert=proxy, verify=str(pki / "ca.crt"), timeout=5)
+    assert requests.get(url, cert=proxy, verify=str(pki / "ca.crt"), timeout=5).status_code == 401
 
 
 def supervisor(lab: Lab) -> psutil.Process:

@@ -1,0 +1,158 @@
+"""The files a node sees: the machine's, which nothing can change, and its own, which it can.
+
+A mount made read-only is not enough: the container runtime takes that off again from what it mounts into a
+Pod. The machine's files are therefore seen through an overlay without a writable layer, whose file system
+itself is read-only (https://docs.kernel.org/filesystems/overlayfs.html, "Multiple lower layers").
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import cgroups
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# linux/mount.h, linux/fcntl.h, asm-generic/unistd.h
+MS_RDONLY, MNT_DETACH = 1, 2
+SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+
+PRIVATE_DIRECTORIES = ("/var/lib", "/var/log", "/mnt", "/srv")
+"""Writable places of a node; all else of the machine's files can only be read."""
+
+NOT_SHOWN = (*PRIVATE_DIRECTORIES, "/dev", "/proc", "/run", "/sys")
+"""Where a node has mounts of its own."""
+
+NO_FILES = {"autofs", "binfmt_misc", "debugfs", "fusectl", "hugetlbfs", "nsfs", "rpc_pipefs", "squashfs", "tracefs"}
+"""File systems that hold nothing a node could need."""
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "kmsg", "fuse")
+"""A node has no disks, so that privileged Pods cannot reach the machine's."""
+
+DEVICE_FILE_SYSTEMS = (
+    ("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+    ("shm", "tmpfs", "mode=1777,nosuid,nodev"),
+    ("mqueue", "mqueue", "nosuid,nodev,noexec"),
+)
+
+
+def enter(node: Path, binds: dict[str, str], base: dict[str, str]) -> None:
+    """Make the node's files the root of this process, which has a mount namespace of its own.
+
+    Args:
+        node: the node's directory.
+        binds: where the node sees which directory of the machine, below /run.
+        base: the base of each tree of cgroups.
+
+    Raises:
+        OSError: the kernel refused a mount.
+    """
+    mount("--make-rprivate", "/")
+    stage, root = _stage(node, binds), node / "root"
+    root.mkdir(exist_ok=True)
+    for place in _mounted_places():
+        _show(place, Path(f"{root}{place}"), stage)
+    layers = f"lowerdir=/etc,upperdir={node / 'etc'},workdir={node / 'etc-work'}"
+    mount("-t", "overlay", "-o", layers, "overlay", f"{root}/etc")
+    mount("--rbind", str(stage), f"{root}/run")
+    for directory in filter(os.path.isdir, PRIVATE_DIRECTORIES):
+        mount("--bind", f"{node}{directory}", f"{root}{directory}")
+    _show_kernel(stage, root, base)
+    os.chdir(root)
+    call("pivot_root", b".", b".")
+    call("umount2", b".", MNT_DETACH)
+    os.chdir("/")
+    mount("--make-rshared", "/")
+
+
+def mount(*arguments: str) -> None:
+    """Run the `mount` command."""
+    subprocess.run(("mount", *arguments), check=True)
+
+
+def call(function: str, *arguments: object) -> None:
+    """Call a function of the C library.
+
+    Raises:
+        OSError: it failed.
+    """
+    if getattr(_LIBC, function)(*arguments) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+def _stage(node: Path, binds: dict[str, str]) -> Path:
+    """Mount what will be the node's /run, with all that it needs of the machine."""
+    stage = node / "run"
+    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stage))
+    for source, target in {str(node): "/run/k8s101/node", **binds}.items():
+        staged = stage / target.removeprefix("/run/")
+        staged.mkdir(parents=True)
+        mount("--bind", source, str(staged))
+        if source in binds:
+            _make_read_only(staged)
+    (stage / "k8s101/empty").mkdir()
+    devices = stage / "k8s101/dev"
+    devices.mkdir()
+    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices))
+    for name in DEVICES:
+        if Path("/dev", name).exists():
+            facts = Path("/dev", name).stat()
+            os.mknod(devices / name, facts.st_mode, facts.st_rdev)
+            (devices / name).chmod(facts.st_mode & 0o777)
+    return stage
+
+
+def _mounted_places() -> Iterator[Path]:
+    """Yield the directories where the machine's files are mounted, parents first."""
+    places = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, kind = line.split()[4], line.partition(" - ")[2].split()[0]
+        # spaces stand there as \040
+        places[Path(place.encode().decode("unicode_escape").encode("latin-1").decode())] = kind
+    for place, kind in sorted(places.items()):
+        hidden = any(place.is_relative_to(directory) for directory in NOT_SHOWN)
+        if not hidden and kind not in NO_FILES and place.is_dir():
+            yield place
+
+
+def _show(place: Path, target: Path, stage: Path) -> None:
+    """Mount a view of a directory that cannot be changed."""
+    directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    try:
+        # an overlay of one layer would want a writable one
+        layers = f"lowerdir={stage}/k8s101/empty:/proc/self/fd/{directory}"
+        call("mount", b"overlay", bytes(target), b"overlay", ctypes.c_ulong(MS_RDONLY), layers.encode())
+    except OSError:
+        # some file systems cannot be a layer
+        mount("--bind", str(place), str(target))
+        _make_read_only(target)
+    finally:
+        os.close(directory)
+
+
+def _make_read_only(path: Path) -> None:
+    """Make a mount and all below it read-only; util-linux learnt this after Debian 12."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    size = ctypes.sizeof(attributes)
+    call("syscall", SYS_MOUNT_SETATTR, AT_FDCWD, bytes(path), AT_RECURSIVE, attributes, size)
+
+
+def _show_kernel(stage: Path, root: Path, base: dict[str, str]) -> None:
+    """Mount devices, processes, the kernel's objects and the node's cgroups."""
+    mount("--bind", str(stage / "k8s101/dev"), f"{root}/dev")
+    for name, kind, options in DEVICE_FILE_SYSTEMS:
+        (root / "dev" / name).mkdir()
+        mount("-t", kind, "-o", options, kind, f"{root}/dev/{name}")
+    (root / "dev/ptmx").symlink_to("pts/ptmx")
+    mount("--bind", "/proc", f"{root}/proc")
+    mount("-t", "sysfs", "-o", "ro", "sysfs", f"{root}/sys")
+    if not cgroups.is_v2():
+        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", f"{root}/sys/fs/cgroup")
+    for tree, kind, options in cgroups.inner_mounts(base):
+        (root / "sys/fs/cgroup" / tree).mkdir(exist_ok=True)
+        mount("-t", kind, "-o", options, kind, f"{root}/sys/fs/cgroup/{tree}")
