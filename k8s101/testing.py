@@ -118,16 +118,17 @@ def _down() -> Counts:
 
 STAGES = (
     Stage("check", _check),
-    Stage("unit", lambda: _pytest("unit", "tests/unit", "tests/notebooks", "-m", "not cluster")),
+    # the tests of programs and images find them made
     Stage("prepare", _prepare),
+    Stage("unit", lambda: _pytest("unit", "tests/unit", "tests/notebooks", "-m", "not cluster")),
     Stage("up", _up),
     Stage("strict", lambda: _module("k8s101.notebook", "test", "--strict")),
-    Stage("checks", lambda: _pytest("checks", "tests/notebooks", "-m", "cluster")),
-    Stage("papermill", lambda: _module("k8s101.notebook", "papermill", "--copy")),
-    Stage("cluster", lambda: _pytest("cluster", "tests/cluster")),
-    Stage("browser", lambda: _pytest("browser", "tests/browser")),
+    Stage("checks", lambda: _pytest("checks", "tests/notebooks", "-m", "cluster"), extra=True),
+    Stage("papermill", lambda: _module("k8s101.notebook", "papermill", "--copy"), extra=True),
+    Stage("cluster", lambda: _pytest("cluster", "tests/cluster"), extra=True),
+    Stage("browser", lambda: _pytest("browser", "tests/browser"), extra=True),
     Stage("down", _down),
-    Stage("unprivileged", lambda: _pytest("unprivileged", "tests/unprivileged")),
+    Stage("unprivileged", lambda: _pytest("unprivileged", "tests/unprivileged"), extra=True),
 )
 
 

@@ -16,7 +16,7 @@ def eventually(what: str, question: Callable[[], Answer], seconds: float = 30) -
 
     Args:
         what: the condition in words, for the failure.
-        question: asked again and again; an assertion that fails in it or an OSError counts as no.
+        question: asked again and again; an assertion that fails in it, a LookupError or an OSError counts as no.
         seconds: deadline.
 
     Raises:
@@ -28,7 +28,7 @@ def eventually(what: str, question: Callable[[], Answer], seconds: float = 30) -
             if answer := question():
                 return answer
             last = repr(answer)
-        except (AssertionError, OSError) as error:
+        except (AssertionError, LookupError, OSError) as error:
             last = str(error)
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s; last: {last}")

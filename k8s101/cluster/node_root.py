@@ -109,11 +109,11 @@ def _stage(node: Path, binds: dict[str, str]) -> Path:
 
 def _mounted_places() -> Iterator[Path]:
     """Yield the directories where the machine's files are mounted, parents first."""
-    places = {}
+    places: dict[Path, str] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        place, kind = line.split()[4], line.partition(" - ")[2].split()[0]
         # spaces stand there as \040
-        places[Path(place.encode().decode("unicode_escape").encode("latin-1").decode())] = kind
+        name = line.split()[4].encode().decode("unicode_escape").encode("latin-1").decode()
+        places[Path(name)] = line.partition(" - ")[2].split()[0]
     for place, kind in sorted(places.items()):
         hidden = any(place.is_relative_to(directory) for directory in NOT_SHOWN)
         if not hidden and kind not in NO_FILES and place.is_dir():

@@ -27,14 +27,11 @@ def test_logs_exec_and_copy(space: Namespace, tmp_path: Path) -> None:
 
 
 def test_logs_of_the_run_before(space: Namespace) -> None:
-    space.apply(pod("short", command=("sh", "-c", "echo run; exit 1")))
-
-    def restarted() -> bool:
-        (status,) = space.get("pod", "short")["status"].get("containerStatuses", [{}])
-        return status.get("restartCount", 0) >= 1
-
-    eventually("restarted", restarted)
-    assert space.kubectl("logs", "short", "--previous") == "run\n"
+    script = "[ -e /data/seen ] && exec sleep infinity; touch /data/seen; echo first; exit 1"
+    data = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    space.apply(pod("twice", command=("sh", "-c", script), container=data, volumes=[{"name": "data", "emptyDir": {}}]))
+    eventually("restarted", lambda: space.get("pod", "twice")["status"]["containerStatuses"][0]["restartCount"] == 1)
+    assert space.kubectl("logs", "twice", "--previous") == "first\n"
 
 
 def test_port_forward(space: Namespace) -> None:

@@ -47,7 +47,12 @@ def kubeconfigs(lab: Lab) -> dict[str, Path]:
         ("scheduler", "system:kube-scheduler", "create pods --subresource=binding", "get secrets --all-namespaces"),
         ("scheduler", "system:kube-scheduler", "list nodes", "create deployments.apps"),
         ("controller-manager", "system:kube-controller-manager", "list pods", "create pods"),
-        ("controller-manager", "system:kube-controller-manager", "create serviceaccounts --subresource=token", "delete nodes"),
+        (
+            "controller-manager",
+            "system:kube-controller-manager",
+            "create serviceaccounts --subresource=token",
+            "delete nodes",
+        ),
     ],
 )
 def test_a_component_may_do_its_work_and_no_more(

@@ -61,7 +61,7 @@ def test_the_nodes_look_like_real_ones(running: SmallMachine) -> None:
 
 
 def test_only_loopback_is_listened_on(running: SmallMachine) -> None:
-    addresses = [line.split()[3] for line in running.root("ss", "-H", "-l", "-t", "-u", "-n").splitlines()]
+    addresses = [line.split()[4] for line in running.root("ss", "-H", "-l", "-t", "-u", "-n").splitlines()]
     # etcd (2), API server, controller-manager, scheduler, KWOK
     assert len(addresses) >= 6
     assert {address.rsplit(":", 1)[0] for address in addresses} == {"127.0.0.1"}
