@@ -167,21 +167,21 @@ def clear(group: str, base: dict[str, str]) -> None:
 
     A kubelet asks the container runtime about each container whose cgroup it finds, seconds for each.
     """
-    deadline = time.monotonic() + CLEAR_SECONDS
     for directory in _directories(base):
-        while (directory / group).is_dir():
-            try:
-                _remove_tree(directory / group)
-            except OSError:
-                # the last processes of the node may be ending still
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        _remove_tree(directory / group)
 
 
 def _remove_tree(directory: Path) -> None:
-    for path, _, _ in os.walk(directory, topdown=False):
-        Path(path).rmdir()
+    """Remove a cgroup and all below it; its last processes may be ending still."""
+    deadline = time.monotonic() + CLEAR_SECONDS
+    while directory.is_dir():
+        try:
+            for path, _, _ in os.walk(directory, topdown=False):
+                Path(path).rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def inner_mounts(base: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -44,14 +44,11 @@ def main(port: int, browser: bool, fresh: str | None) -> None:
     """Start the cluster and open JupyterLab on loopback with your copies of the notebooks."""
     tree = Tree()
     copy_notebooks(tree, fresh)
-    prepare()
     start_cluster()
     try:
         run_jupyter(tree, port, browser=browser)
     finally:
-        click.echo(
-            f"\nJupyterLab has ended. The cluster goes on; to remove it: {_as_root(['k8s101', 'down'])}", err=True
-        )
+        click.echo(f"\nJupyterLab has ended. The cluster goes on; to remove it: {_typed('down')}", err=True)
 
 
 def open_lab(arguments: Sequence[str]) -> None:
@@ -67,35 +64,51 @@ def open_lab(arguments: Sequence[str]) -> None:
         main.invoke(context)
 
 
-def prepare() -> None:
-    """Make sure that programs and images are there, as the user, so that the cache is the user's.
-
-    Raises:
-        Problem: something could not be had.
-    """
-    from k8s101.cluster.binaries import default_tools, ensure
-    from k8s101.cluster.images import ensure_images
-    from k8s101.cluster.progress import display
-
-    with display() as report:
-        ensure(default_tools(), report)
-        ensure_images(report)
-
-
 def start_cluster() -> None:
-    """Start the cluster unless all of it runs, and prove that it works.
+    """Start the most real cluster that this user can have, unless all of it runs, and prove that it works.
 
     Raises:
         Problem: it cannot be started, or does not work.
     """
     from k8s101.cluster import cluster, selfcheck
 
+    kind = _kind()
+    prepare(kind)
     if not _all_runs():
-        _up()
+        _up(kind)
     found = cluster.find()
     if found is None:
         raise Problem("the cluster is gone again", where=str(cluster.state_dir()), then="k8s101 doctor")
     click.echo(selfcheck.run(found))
+
+
+def _kind() -> str:
+    """Return the backend of the cluster that is there, else of the one to be made."""
+    from k8s101.cluster import cluster
+
+    if found := cluster.find():
+        return found.settings.backend
+    return "nodes" if shutil.which("sudo") and os.getuid() != 0 else cluster.default_backend()
+
+
+def prepare(kind: str) -> None:
+    """Make sure, with a progress display, that programs and images are there, in the cache of this user.
+
+    Args:
+        kind: the backend that needs them.
+
+    Raises:
+        Problem: something could not be had.
+    """
+    from k8s101.cluster.backends import nodes, simulated
+    from k8s101.cluster.binaries import ensure
+    from k8s101.cluster.images import ensure_images
+    from k8s101.cluster.progress import display
+
+    with display() as report:
+        ensure({"nodes": nodes.TOOLS, "simulated": simulated.TOOLS}.get(kind, ("kubectl",)), report)
+        if kind == "nodes":
+            ensure_images(report)
 
 
 def _all_runs() -> bool:
@@ -104,19 +117,17 @@ def _all_runs() -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def _up() -> None:
+def _up(kind: str) -> None:
     settings = {name: value for name, value in os.environ.items() if name.startswith("K8S101_")}
     # sudo may forget the environment; root must find the cache that this user filled
     settings["K8S101_CACHE"] = str(cache_dir())
     command = [sys.executable, "-m", "k8s101.cli", "up", "--no-check"]
-    if os.getuid() != 0:
-        if shutil.which("sudo") is None:
-            raise Problem(
-                "starting a cluster needs root, and there is no sudo",
-                where=f"running as uid {os.getuid()}",
-                then=f"{_as_root(['k8s101', 'up'])}, then k8s101 lab again",
-            )
-        click.echo("the cluster is started with sudo; JupyterLab and the notebooks run as you", err=True)
+    if _needs_sudo(kind):
+        click.echo(
+            "The cluster is started with sudo; JupyterLab and the notebooks run as you.\n"
+            "Without sudo its nodes can only be simulated: k8s101 up --backend simulated, then k8s101 lab.",
+            err=True,
+        )
         command = ["sudo", "env", *(f"{name}={value}" for name, value in settings.items()), *command]
     # its steps go to standard error; what it says at the end is said here
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | settings)
@@ -129,11 +140,25 @@ def _up() -> None:
         sys.exit(code)
 
 
-def _as_root(command: list[str]) -> str:
-    """Return what to type: with sudo where the command needs it."""
-    program = Path(sys.executable).parent / command[0]
-    line = " ".join([str(program), *command[1:]])
-    if os.getuid() == 0:
+def _needs_sudo(kind: str) -> bool:
+    """Tell whether this user needs root for such a cluster.
+
+    Raises:
+        Problem: there is no sudo to get it.
+    """
+    if kind != "nodes" or os.getuid() == 0:
+        return False
+    if shutil.which("sudo"):
+        return True
+    raise Problem(
+        "starting real nodes needs root, and there is no sudo", where=f"running as uid {os.getuid()}", then=_typed("up")
+    )
+
+
+def _typed(verb: str) -> str:
+    """Return the command to type for this cluster, as root where that is needed."""
+    line = f"{Path(sys.executable).with_name('k8s101')} {verb}"
+    if os.getuid() == 0 or _kind() != "nodes":
         return line
     return f"sudo -E {line}" if shutil.which("sudo") else f"su -c '{line}'"
 

@@ -8,14 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import psutil
 import pytest
 import requests
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from waiting import eventually
 
 from k8s101.cluster import cluster as clusters
 
@@ -28,12 +28,6 @@ def taken() -> Iterator[int]:
     """A port of loopback that somebody else uses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    Retrying(stop=stop_after_delay(SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda good: not good))(
-        condition
-    )
 
 
 def run_lab(output: IO[str], *arguments: str, **environment: str) -> psutil.Popen:
@@ -49,7 +43,9 @@ def test_lab(tmp_path: Path, taken: int, own_directories: dict[str, str]) -> Non
     with log.open("w") as output:
         child = run_lab(output, "--no-browser", f"--port={taken}", **own_directories)
     try:
-        wait_for(lambda: ADDRESS.search(log.read_text()) is not None or not child.is_running())
+        eventually(
+            "an address, or an end", lambda: ADDRESS.search(log.read_text()) or child.poll() is not None, SECONDS
+        )
         found = ADDRESS.search(log.read_text())
         assert found is not None, log.read_text()
         port, path, token = found.groups()

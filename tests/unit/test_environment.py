@@ -1,0 +1,100 @@
+"""Conda environment, Binder and lock file describe the same packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s101.cluster.settings import ROOT
+
+MISSION = ("jupyterlab", "kubernetes", "pyyaml", "ipywidgets", "nbval", "papermill")
+LOCKED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE | re.IGNORECASE)
+ENVIRONMENTS = ("environment.yml", "binder/environment.yml")
+
+
+def lock() -> dict[str, str]:
+    """Return the version of each locked package."""
+    return {name.lower(): version for name, version in LOCKED.findall((ROOT / "requirements.lock").read_text())}
+
+
+def project() -> dict[str, Any]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)["project"]
+
+
+def name_of(requirement: str) -> str:
+    """Return the package that a requirement of pip or conda names."""
+    return re.split(r"[<>=!~ \[;]", requirement, maxsplit=1)[0].lower()
+
+
+def requirements(environment: str) -> dict[str, str]:
+    """Return the requirement of each package in a conda environment, those of its pip section too."""
+    entries = yaml.safe_load((ROOT / environment).read_text())["dependencies"]
+    pip = [line for entry in entries if isinstance(entry, dict) for line in entry["pip"]]
+    return {name_of(line): line for line in [*(entry for entry in entries if isinstance(entry, str)), *pip]}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("package", MISSION)
+def test_mission_packages_have_the_locked_version(environment: str, package: str) -> None:
+    requirement = requirements(environment)[package]
+    assert re.split("=+", requirement) == [package, lock()[package]]
+
+
+@pytest.mark.parametrize("package", [name for name in map(name_of, project()["dependencies"]) if name not in MISSION])
+def test_other_packages_have_the_bounds_of_the_project(package: str) -> None:
+    wanted = next(line for line in project()["dependencies"] if name_of(line) == package)
+    assert requirements("environment.yml")[package] == wanted
+
+
+def test_kubernetes_is_not_condas() -> None:
+    """conda-forge's package of this name holds servers, not the Python client."""
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert not [entry for entry in entries if isinstance(entry, str) and name_of(entry) == "kubernetes"]
+
+
+def test_binder_has_the_same_environment() -> None:
+    first, second = ((ROOT / path).read_text() for path in ENVIRONMENTS)
+    assert first == second, "cp environment.yml binder/"
+
+
+@pytest.mark.parametrize("script", ["binder/postBuild", "binder/start", "scripts/lab", "scripts/setup"])
+def test_scripts_can_run(script: str) -> None:
+    path = ROOT / script
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in path.read_text()
+    checked = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_binder_starts_interactively_what_it_is_given() -> None:
+    command = ["printenv", "K8S101_INTERACTIVE"]
+    done = subprocess.run([ROOT / "binder/start", *command], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_every_locked_package_has_hashes() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = re.split(r"\n(?=[a-zA-Z0-9])", text)
+    packages = [block for block in blocks if LOCKED.match(block)]
+    assert len(packages) == len(lock()) > len(MISSION)
+    assert [block.splitlines()[0] for block in packages if "--hash=sha256:" not in block] == []
+
+
+def test_lock_names_no_address() -> None:
+    assert (
+        re.findall(r"\S*://\S+|--(?:extra-)?index-url.*|--find-links.*", (ROOT / "requirements.lock").read_text()) == []
+    )
+
+
+def test_every_dependency_is_locked() -> None:
+    data = project()
+    wanted = {name_of(line) for line in [*data["dependencies"], *data["optional-dependencies"]["dev"]]}
+    assert sorted(wanted - set(lock())) == [], "make lock"

@@ -1,0 +1,94 @@
+"""What README and CONTRIBUTING say is so: derived parts, links, commands, variables."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from k8s101 import cli, readme
+from k8s101.cluster.settings import ROOT
+
+TEXTS = ("README.md", "CONTRIBUTING.md")
+LINK = re.compile(r"\]\(([^)#\s]+)")
+VARIABLE = re.compile(r"\bK8S101_[A-Z]+\b")
+MAKE = re.compile(r"`?\bmake ([a-z][a-z-]*)\b")
+COMMAND = re.compile(r"^ {4}k8s101 ([a-z]+)|`k8s101 ([a-z]+)", re.MULTILINE)
+PROGRAMS = ("k8s101", "scripts", "binder", "Makefile", ".ci")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def sources() -> list[Path]:
+    """Return the program files that may read a variable."""
+    found = [path for name in PROGRAMS for path in [ROOT / name, *(ROOT / name).rglob("*")]]
+    return [path for path in found if path.is_file() and path.suffix in ("", ".py") and "__pycache__" not in path.parts]
+
+
+def test_derived_parts_are_up_to_date() -> None:
+    assert readme.render(text("README.md")) == text("README.md"), "python -m k8s101.readme"
+
+
+def test_a_missing_marker_is_found() -> None:
+    with pytest.raises(ValueError, match="modules"):
+        readme.render(text("README.md").replace("<!-- modules -->", ""))
+
+
+def test_measurements_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {
+        "date": "2026-01-02",
+        "machine": "2 cores",
+        "rounds": 5,
+        "targets": {"up": "≤ 6 s"},
+        "figures": {"up": {"median": 4.21}, "memory": {"median": 1234.5}},
+        "up / kwokctl": 0.9,
+    }
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(results))
+    monkeypatch.setattr(readme, "RESULTS", file)
+    table = readme.benchmarks()
+    assert "2 cores" in table
+    assert "| up | 4.21 s | ≤ 6 s |" in table
+    assert "1234.5 MB" in table
+    monkeypatch.setattr(readme, "RESULTS", tmp_path / "none.json")
+    assert "make bench" in readme.benchmarks()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name: str) -> None:
+    relative = [link for link in LINK.findall(text(name)) if "://" not in link]
+    assert relative
+    assert [link for link in relative if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_make_verbs_exist(name: str) -> None:
+    verbs = set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), re.MULTILINE))
+    mentioned = set(MAKE.findall(text(name)))
+    assert mentioned
+    assert mentioned - verbs == set()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_commands_exist(name: str) -> None:
+    mentioned = {first or second for first, second in COMMAND.findall(text(name))}
+    assert isinstance(cli.main, click.Group)
+    assert mentioned
+    assert mentioned - set(cli.main.commands) == set()
+
+
+def test_every_variable_is_explained_and_every_explained_one_is_read() -> None:
+    read = {name for path in sources() for name in VARIABLE.findall(path.read_text(errors="replace"))}
+    explained = set(re.findall(r"^\| `(K8S101_[A-Z]+)`", text("README.md"), re.MULTILINE))
+    assert read == explained
+
+
+def test_licences_are_complete() -> None:
+    assert "Version 2.0, January 2004" in text("LICENSE")
+    assert "END OF TERMS AND CONDITIONS" in text("LICENSE")
+    assert "Section 8 -- Interpretation." in text("LICENSES/CC-BY-4.0.txt")
