@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -28,14 +29,27 @@ class Commands(click.Group):
         """Run a command; exit 1 on a problem, 130 on Ctrl-C."""
         try:
             return super().invoke(ctx)
-        except Problem as problem:
+        except (Problem, OSError) as error:
             if os.environ.get("K8S101_DEBUG"):
                 raise
-            click.secho(f"error: {problem}", fg="red", err=True)
+            click.secho(f"error: {_explained(error)}", fg="red", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("\ninterrupted; k8s101 up continues, k8s101 down cleans up", err=True)
             ctx.exit(130)
+
+
+def _explained(error: Problem | OSError) -> Problem:
+    """Return an error as a problem; the machine's own errors are full disks, refused files, lost connections."""
+    if isinstance(error, Problem):
+        return error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        then = "free some space (df -h shows what is full) and run this again"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        then = "sudo -E k8s101 …, or set K8S101_STATE to a directory that can be written"
+    else:
+        then = "k8s101 doctor"
+    return Problem(str(error.strerror or error), where=str(error.filename or clusters.state_dir()), then=then)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

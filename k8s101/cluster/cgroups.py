@@ -16,6 +16,9 @@ MOUNT = Path("/sys/fs/cgroup")
 SUPERVISOR = "supervisor"
 """Name of the cgroup of the supervisor and the control plane."""
 
+OTHERS = "k8s101-others"
+"""Name of the cgroup of whatever else runs in the container that we run in."""
+
 CLEAR_SECONDS = 10
 
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
@@ -52,7 +55,7 @@ def delegate(group: str) -> dict[str, str]:
     """Prepare each tree so that nodes can have cgroups below ours; return the base of each tree.
 
     On version 2 a cgroup whose controllers are handed on may hold no process, so what lives in the root
-    of our tree moves into the leaf `supervisor`; `remove` moves it back.
+    of our tree moves into a leaf beside ours; `remove` moves it back.
 
     Args:
         group: name of the cgroup that holds everything of this cluster.
@@ -66,10 +69,10 @@ def delegate(group: str) -> dict[str, str]:
     parent = base[""] if under_systemd() else "/"
     root = MOUNT / parent.lstrip("/")
     try:
-        leaf = root / group / SUPERVISOR
-        leaf.mkdir(parents=True, exist_ok=True)
+        (root / group).mkdir(exist_ok=True)
         if not _is_true_root(root):
-            _move_processes(root, leaf)
+            (root / OTHERS).mkdir(exist_ok=True)
+            _move_processes(root, root / OTHERS)
         for directory in (root, root / group):
             _hand_on_controllers(directory)
     except OSError as error:
@@ -158,7 +161,8 @@ def remove(base: dict[str, str]) -> None:
             continue
         if is_v2() and not _is_true_root(directory.parent):
             _hand_on_controllers(directory.parent, "-")
-            _move_processes(directory / SUPERVISOR, directory.parent)
+            _move_processes(directory.parent / OTHERS, directory.parent)
+            (directory.parent / OTHERS).rmdir()
         _remove_tree(directory)
 
 

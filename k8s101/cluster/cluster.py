@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import shutil
 import time
 import xmlrpc.client
@@ -18,7 +20,7 @@ from . import host, identity, objects, rpc
 from .api import Api
 from .backends import existing, nodes, simulated
 from .backends.base import Backend, Capabilities, Get
-from .component import Component, Process
+from .component import PAUSED, Component, Process
 from .settings import SYSTEM_STATE, Settings, user_state_dir
 
 BACKENDS: Mapping[str, Backend] = {"nodes": nodes, "simulated": simulated, "existing": existing}
@@ -30,7 +32,18 @@ READY_SECONDS = 120
 """How long a start may take before it counts as failed; slow machines need half a minute."""
 
 LONGEST_STATE = 80
-"""In characters: a Unix socket below it must fit into 107, with what the supervisor adds to its name."""
+"""In bytes: a Unix socket below it must fit into 107, with what the supervisor adds to its name."""
+
+PLAIN_PATH = re.compile(r"[\w /.@%+=~-]+")
+"""Others are separators in options of mounts and in flags."""
+
+FREE_MIB = 400
+"""Space that a cluster takes soon after its start."""
+
+DRAFTS = {"identity", "settings.json.new"}
+"""What a start that was interrupted may leave in a state directory without settings."""
+
+LOOK_EVERY = dt.timedelta(seconds=1)
 
 Report = Callable[[str], None]
 
@@ -129,8 +142,18 @@ class Cluster:
                 where=str(self.settings.control_socket),
                 then="ask its owner, or use sudo",
             ) from error
+        except TimeoutError as error:
+            raise Problem(
+                "the cluster's supervisor does not answer", where=str(self.settings.control_socket), then="k8s101 up"
+            ) from error
         except OSError as error:
             raise Problem("the cluster is not running", where=str(self.settings.state), then="k8s101 up") from error
+        except xmlrpc.client.ProtocolError as error:
+            raise Problem(
+                f"the supervisor failed to {verb} {' '.join(map(str, arguments))}",
+                where=str(self.settings.logs / "supervisord.log"),
+                then="k8s101 logs supervisord",
+            ) from error
         except xmlrpc.client.Fault as fault:
             return self._explain(fault, verb, arguments)
 
@@ -162,17 +185,31 @@ class Cluster:
         """Wait until every node is Ready and what else the backend waits for holds.
 
         Raises:
-            Problem: it took longer than two minutes.
+            Problem: it took longer than two minutes, or a node died.
         """
         api, nodes = self.api, set(self.settings.nodes)
-        started = host.started_at(self.settings)
+        started = next_look = host.started_at(self.settings)
+
+        def ready() -> bool:
+            nonlocal next_look
+            if dt.datetime.now(dt.UTC) > next_look:
+                next_look = dt.datetime.now(dt.UTC) + LOOK_EVERY
+                self._refuse_dead_nodes()
+            return nodes <= objects.ready_nodes(api, started)
 
         if nodes:
-            api.wait("nodes Ready", lambda: nodes <= objects.ready_nodes(api, started), READY_SECONDS)
+            api.wait("nodes Ready", ready, READY_SECONDS)
             report(f"{len(nodes)} nodes ready")
         for what, condition in self.backend.waits(self.settings).items():
             api.wait(what, condition, READY_SECONDS)
             report(what)
+
+    def _refuse_dead_nodes(self) -> None:
+        for part in self.processes():
+            if part.name in self.settings.nodes and part.state == "EXITED":
+                log = self.settings.logs / f"{part.name}.log"
+                last = "\n".join(log.read_text(errors="replace").splitlines()[-3:])
+                raise Problem(f"{part.name} died:\n{last}", where=str(log), then="k8s101 doctor")
 
     def populate(self) -> None:
         """Write what every cluster has: its nodes, access rules, DNS and identity."""
@@ -221,8 +258,10 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     with _exclusive(state):
         cluster = find(state) or Cluster(lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
         if cluster.running():
+            host.wake(cluster.settings)
             repair(cluster)
         else:
+            _check_space(state)
             cluster.backend.start(cluster.settings, parts)
             # ports may have changed
             cluster = Cluster(Settings.load(state))
@@ -242,14 +281,9 @@ def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
         create: returns the settings.
 
     Raises:
-        Problem: the directory's path is too long.
+        Problem: the directory cannot hold a cluster.
     """
-    if len(str(state)) > LONGEST_STATE:
-        raise Problem(
-            "the path of the state directory is too long for a Unix socket",
-            where=str(state),
-            then="K8S101_STATE=/tmp/k8s101-$USER k8s101 up, with the same variable for every other command",
-        )
+    _check_place(state)
     settings = create()
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o755 if settings.backend == "nodes" else 0o700)
@@ -258,13 +292,34 @@ def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
     return settings
 
 
+def _check_place(state: Path) -> None:
+    other = "K8S101_STATE=/tmp/k8s101-$USER k8s101 up, with the same variable for every other command"
+    if len(os.fsencode(state)) > LONGEST_STATE:
+        raise Problem("the path of the state directory is too long for a Unix socket", where=str(state), then=other)
+    if not PLAIN_PATH.fullmatch(str(state)):
+        raise Problem("the path of the state directory has unusual characters", where=str(state), then=other)
+    if state.exists() and (not state.is_dir() or {entry.name for entry in state.iterdir()} - DRAFTS):
+        # `down` removes the whole directory
+        raise Problem("there is something else in the place of the state directory", where=str(state), then=other)
+
+
+def _check_space(state: Path) -> None:
+    free = shutil.disk_usage(state).free // 2**20
+    if free < FREE_MIB:
+        raise Problem(
+            f"{free} MiB are free, and a cluster needs {FREE_MIB}",
+            where=str(state),
+            then="df -h shows what is full; free some space or set K8S101_STATE to a directory elsewhere",
+        )
+
+
 def repair(cluster: Cluster) -> None:
-    """Start every component and node that is not running."""
+    """Start every component and node that is not running, and let run what was frozen."""
     initial = set(cluster.settings.nodes)
     for part in cluster.processes():
         wanted = part.name in initial or not part.name.startswith("worker-") or "/" in part.name
         if wanted and part.state not in ("RUNNING", "STARTING"):
-            cluster.control("start", part.name)
+            cluster.control("resume" if part.state == PAUSED else "start", part.name)
 
 
 def stop(cluster: Cluster) -> None:

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from .cluster import Cluster
 
 
+PAUSED = "PAUSED"
+"""The state of a process that runs but is frozen, a word that supervisor does not have."""
+
+
 @dataclass(frozen=True)
 class Process:
     """One supervised process.
 
     Args:
         name: component (`etcd`), node (`worker-1`) or component of a node (`worker-1/kubelet`).
-        state: the supervisor's word: RUNNING, STOPPED, EXITED, BACKOFF, …
+        state: the supervisor's word: RUNNING, STOPPED, EXITED, BACKOFF, …; or PAUSED.
         pid: its number in the supervisor's process namespace, 0 when it does not run.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import xmlrpc.client
@@ -23,6 +24,7 @@ from supervisor.xmlrpc import Faults, RPCError
 
 from . import rpc
 from .backends.node_files import write_node_files
+from .component import PAUSED
 from .components.control_plane import etcd_url, write_encryption
 from .settings import Settings
 
@@ -114,6 +116,8 @@ class Control:
 
     def resume(self, name: str) -> Any:
         """Let a paused process run on."""
+        if isinstance(name, str) and re.fullmatch("worker-[1-9]", name):
+            _wake(_first_process(self._host.getProcessInfo(name)["pid"]))
         return self._each(name, "signalProcess", "CONT")
 
     def _each(self, name: str, method: str, argument: Any) -> Any:
@@ -140,29 +144,24 @@ class Control:
 
     def status(self) -> Any:
         """Return every process as {name, state, pid, start (s since 1970)}."""
-        host = [self._row(info, "") for info in self._host.getAllProcessInfo()]
-        nodes = [row["name"] for row in host if row["name"].startswith("worker-") and row["state"] == "RUNNING"]
+        host = [_row(info, "", Path("/proc")) for info in self._host.getAllProcessInfo()]
+        nodes = [row for row in host if row["name"].startswith("worker-") and row["state"] == "RUNNING"]
 
         def with_nodes() -> list[dict[str, Any]]:
             return host + [row for node in nodes for row in self._node_rows(node)]
 
         return self._threads.run(with_nodes)
 
-    def _node_rows(self, node: str) -> list[dict[str, Any]]:
+    def _node_rows(self, node: dict[str, Any]) -> list[dict[str, Any]]:
+        first = Path(f"/proc/{_first_process(node['pid'])}")
+        if _is_frozen(first):
+            node["state"] = PAUSED
+            return []
         try:
-            infos = self._ask(node, "getAllProcessInfo")
+            infos = self._ask(node["name"], "getAllProcessInfo")
         except RPCError:
             return []
-        return [self._row(info, f"{node}/") for info in infos]
-
-    @staticmethod
-    def _row(info: dict[str, Any], prefix: str) -> dict[str, Any]:
-        return {
-            "name": prefix + info["name"],
-            "state": info["statename"],
-            "pid": info["pid"],
-            "start": info["start"],
-        }
+        return [_row(info, f"{node['name']}/", first / "root/proc") for info in infos]
 
     def add_node(self, name: str) -> Any:
         """Make the files of one more node and start it."""
@@ -211,6 +210,36 @@ class Control:
             raise RPCError(Faults.INCORRECT_PARAMETERS, "true or false")
         write_encryption(self._settings, enabled=enabled)
         return True
+
+
+def _row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:
+    return {
+        "name": prefix + info["name"],
+        "state": PAUSED if _is_frozen(processes / str(info["pid"])) else info["statename"],
+        "pid": info["pid"],
+        "start": info["start"],
+    }
+
+
+def _first_process(parent: int) -> int:
+    """Return the process 1 of a node by its parent, 0 if there is none."""
+    try:
+        return int(Path(f"/proc/{parent}/task/{parent}/children").read_text().split()[0])
+    except (OSError, IndexError):
+        return 0
+
+
+def _wake(pid: int) -> None:
+    if pid:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _is_frozen(process: Path) -> bool:
+    """Tell whether a process was stopped by a signal (proc_pid_stat(5))."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def node_index(name: str) -> int:

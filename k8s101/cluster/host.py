@@ -131,6 +131,13 @@ def process(settings: Settings) -> psutil.Process | None:
         return None
 
 
+def wake(settings: Settings) -> None:
+    """Let the supervisor run on, if somebody froze it."""
+    supervisor = process(settings)
+    if supervisor is not None and supervisor.status() == psutil.STATUS_STOPPED:
+        supervisor.resume()
+
+
 def started_at(settings: Settings) -> dt.datetime:
     """Return when the running supervisor started, or now without one."""
     supervisor = process(settings)

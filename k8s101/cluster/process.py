@@ -54,7 +54,8 @@ def _program_section(program: Program, logs: Path) -> dict[str, str]:
         "environment": ",".join(f'{key}="{_escape(value)}"' for key, value in program.environment.items()),
         "autostart": str(program.autostart).lower(),
         "autorestart": str(program.autorestart).lower(),
-        "startsecs": "1",
+        # what stays dead must not be taken for something that failed to start and has to be tried again
+        "startsecs": "1" if program.autorestart else "0",
         # a component that has to wait for another one fails many times before it succeeds
         "startretries": "1000000",
         "stopsignal": program.stop_signal,

@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from ..errors import Problem
 from .api import Api
 from .backends import existing
 from .cluster import Cluster, Report, repair
 from .objects import node
 
 SECONDS = 60
+
+PATIENCE_SECONDS = 5
+"""How long a deletion may take before finalizers are dropped."""
 
 PASSING = {"events", "leases", "endpoints", "endpointslices", "componentstatuses", "bindings"}
 """Resources that components keep writing by themselves."""
@@ -67,7 +71,7 @@ def reset(cluster: Cluster, report: Report) -> float:
     api.wait("API server answers", api.ready, SECONDS)
     baseline = set(json.loads((cluster.settings.state / "baseline.json").read_text()))
     _remove_nodes(cluster)
-    doomed = [key for key, item in _objects(api) if key not in baseline and not item["metadata"].get("ownerReferences")]
+    doomed = _doomed(dict(_objects(api)), baseline)
     _delete(api, doomed)
     report(f"{len(doomed)} objects deleted")
     cluster.control("encrypt_secrets", False)
@@ -76,6 +80,8 @@ def reset(cluster: Cluster, report: Report) -> float:
         if name in found:
             _restore_node(api, found[name], node(cluster.settings, name, index))
     cluster.populate()
+    for name in set(cluster.settings.nodes) - set(found):
+        _register_again(cluster, name)
     cluster.wait_ready(report)
     return time.monotonic() - began
 
@@ -101,6 +107,20 @@ def _objects(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{place}/{resource['name']}/{item['metadata']['name']}", item
 
 
+def _doomed(found: dict[str, Any], baseline: set[str]) -> list[str]:
+    """Return the paths of what is not in the baseline, but for what belongs to something in it."""
+    doomed: dict[str, str] = {}
+    while True:
+        grown = dict(doomed)
+        for path, item in found.items():
+            owners = [owner["uid"] for owner in item["metadata"].get("ownerReferences", [])]
+            if path not in baseline and (not owners or set(owners) & set(grown.values())):
+                grown[path] = item["metadata"]["uid"]
+        if grown == doomed:
+            return list(doomed)
+        doomed = grown
+
+
 def _delete(api: Api, paths: list[str]) -> None:
     """Delete objects at once, without their grace, and wait until they are gone."""
     order = sorted(paths, key=lambda path: path.split("/")[-2] not in FIRST)
@@ -117,12 +137,25 @@ def _delete(api: Api, paths: list[str]) -> None:
         api.call("DELETE", path, json=now)
     for namespace in namespaces:
         api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", json=now)
-    for path in order:
-        api.wait(f"{path} deleted", partial(_gone, api, path), SECONDS)
+    try:
+        api.wait("objects deleted", lambda: all(_gone(api, path) for path in order), PATIENCE_SECONDS)
+    except Problem:
+        _drop_finalizers(api)
+        for path in order:
+            api.wait(f"{path} deleted", partial(_gone, api, path), SECONDS)
 
 
 def _gone(api: Api, path: str) -> bool:
     return api.call("GET", path).status_code == 404
+
+
+def _drop_finalizers(api: Api) -> None:
+    """Let go what waits for a controller that is gone; definitions wait for their own objects only."""
+    for path, item in _objects(api):
+        waits = "deletionTimestamp" in item["metadata"] and item["metadata"].get("finalizers")
+        if waits and "/customresourcedefinitions/" not in path:
+            body = {"metadata": {"finalizers": None}}
+            api.call("PATCH", path, json=body, headers={"Content-Type": "application/merge-patch+json"})
 
 
 def _remove_nodes(cluster: Cluster) -> None:
@@ -143,6 +176,12 @@ def _restore_node(api: Api, found: dict[str, Any], manifest: dict[str, Any]) -> 
         return
     patch = {"metadata": {"labels": foreign}, "spec": {"unschedulable": None, "taints": None}}
     api.call("PATCH", path, json=patch, headers={"Content-Type": "application/merge-patch+json"})
+
+
+def _register_again(cluster: Cluster, name: str) -> None:
+    """Restart the kubelet of a node that was deleted: it writes its labels when it starts."""
+    if f"{name}/kubelet" in {part.name for part in cluster.processes()}:
+        cluster.component(f"{name}/kubelet").kill()
 
 
 def _is_kubelets(label: str) -> bool:

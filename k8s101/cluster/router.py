@@ -12,14 +12,19 @@ import json
 import os
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 
+from ..errors import Problem
 from . import cgroups
 from .process import SUPERVISORD
 from .settings import Settings
 
 HOST_LINK = "k8s101"
 """Name of the host's only interface to the cluster."""
+
+LAST_RESORT = 65535
+"""The metric of routes that hold when no other does."""
 
 HOST_PEER = "to-host"
 NODE_LINK = "to-worker"
@@ -66,19 +71,52 @@ def connect_host(settings: Settings, router_pid: int) -> None:
     Args:
         settings: the cluster's settings.
         router_pid: a process in the router's network namespace.
+
+    Raises:
+        Problem: somebody else has routes to these addresses by now.
     """
+    if _is_connected(settings):
+        return
+    try:
+        _connect(settings, router_pid)
+    except subprocess.CalledProcessError as error:
+        raise Problem(
+            f"this machine cannot be connected to the cluster: {error.stderr.strip()}",
+            where="ip route show",
+            then="disconnect a VPN; or k8s101 down, then k8s101 up takes other addresses",
+        ) from error
+
+
+def _is_connected(settings: Settings) -> bool:
+    if owner() != settings.state:
+        return False
+    routes = {route["dst"] for route in query("route", "show", "dev", HOST_LINK)}
+    return {str(settings.ranges.router), *map(str, _networks(settings))} <= routes
+
+
+def owner() -> Path | None:
+    """Return the state directory of the cluster to which the machine has a link, None without one."""
+    for link in query("link", "show"):
+        if link["ifname"] == HOST_LINK and "UP" in link["flags"]:
+            return Path(link.get("ifalias", "unknown"))
+    return None
+
+
+def _networks(settings: Settings) -> tuple[IPv4Network, ...]:
+    return settings.ranges.nodes, settings.ranges.pods, settings.ranges.services
+
+
+def _connect(settings: Settings, router_pid: int) -> None:
     ranges = settings.ranges
-    disconnect_host(settings)
+    disconnect_host()
     ip(
-        *(f"route add unreachable {net} metric 65535" for net in (ranges.nodes, ranges.pods, ranges.services)),
+        *(f"route replace unreachable {net} metric {LAST_RESORT}" for net in _networks(settings)),
         f"link add {HOST_LINK} type veth peer name {HOST_PEER} netns {router_pid}",
+        f'link set {HOST_LINK} alias "{settings.state}"',
         f"addr add {ranges.host}/32 dev {HOST_LINK}",
         f"link set {HOST_LINK} up",
         f"route add {ranges.router} dev {HOST_LINK} scope link src {ranges.host}",
-        *(
-            f"route add {net} via {ranges.router} dev {HOST_LINK} src {ranges.host}"
-            for net in (ranges.nodes, ranges.pods, ranges.services)
-        ),
+        *(f"route add {net} via {ranges.router} dev {HOST_LINK} src {ranges.host}" for net in _networks(settings)),
     )
     inside = f"link set {HOST_PEER} up\nroute add {ranges.host} dev {HOST_PEER} scope link src {ranges.router}\n"
     subprocess.run(
@@ -90,14 +128,17 @@ def connect_host(settings: Settings, router_pid: int) -> None:
     )
 
 
-def disconnect_host(settings: Settings) -> None:
-    """Remove the host's link and every route that `connect_host` made."""
+def disconnect_host() -> None:
+    """Remove the host's link; the routes of last resort stay."""
     if any(link["ifname"] == HOST_LINK for link in query("link", "show")):
         ip(f"link del {HOST_LINK}")
-    for net in (settings.ranges.nodes, settings.ranges.pods, settings.ranges.services):
-        for route in query("route", "show", "type", "unreachable"):
-            if route["dst"] == str(net):
-                ip(f"route del unreachable {net} metric 65535")
+
+
+def forget_routes(settings: Settings) -> None:
+    """Remove the routes of last resort."""
+    for route in query("route", "show", "type", "unreachable"):
+        if route.get("metric") == LAST_RESORT and route["dst"] in map(str, _networks(settings)):
+            ip(f"route del unreachable {route['dst']} metric {LAST_RESORT}")
 
 
 def main(state: Path, *options: str) -> None:

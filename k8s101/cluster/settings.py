@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+
+from ..errors import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: notebooks, manifests, images and toolchain lie below it."""
@@ -191,7 +194,11 @@ class Settings:
         """Write the settings into the state directory, for the next command to find."""
         data = asdict(self) | {"state": str(self.state)}
         data["ranges"] = {name: str(net) for name, net in asdict(self.ranges).items()}
-        (self.state / "settings.json").write_text(json.dumps(data, indent=2) + "\n")
+        draft = self.state / "settings.json.new"
+        draft.write_text(json.dumps(data, indent=2) + "\n")
+        # an ordinary user finds the cluster by this file
+        draft.chmod(0o644)
+        draft.rename(self.state / "settings.json")
 
     @classmethod
     def load(cls, state: Path) -> Settings:
@@ -199,9 +206,20 @@ class Settings:
 
         Raises:
             FileNotFoundError: there is no cluster in this directory.
+            Problem: its settings cannot be read.
         """
-        data = json.loads((state / "settings.json").read_text())
-        data["ranges"] = Ranges(**{name: IPv4Network(net) for name, net in data["ranges"].items()})
-        data["owner"] = tuple(data["owner"])
-        data["ports"] = Ports(**data.get("ports", {}))
-        return cls(**data | {"state": state})
+        path = state / "settings.json"
+        try:
+            data = json.loads(path.read_text())
+            data["ranges"] = Ranges(**{name: IPv4Network(net) for name, net in data["ranges"].items()})
+            data["owner"] = tuple(data["owner"])
+            data["ports"] = Ports(**data.get("ports", {}))
+            return cls(**data | {"state": state})
+        except PermissionError as error:
+            raise Problem("this cluster belongs to another user", where=str(path), then="ask its owner") from error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Problem(
+                f"the cluster's settings are damaged ({error})",
+                where=str(path),
+                then=f"rm -r {shlex.quote(str(state))}, then k8s101 up makes a new cluster",
+            ) from error

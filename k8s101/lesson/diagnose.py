@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from k8s101.lesson.names import condition, owner, pod_state, ready, short, tidy
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
+
+HOPELESS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError"}
+"""What a container waits for that does not come by itself."""
+
+PROBE_FAILURES = 5
+UNSCHEDULABLE_SECONDS = 5
 
 
 def cause(api: Api, item: Object) -> str:
@@ -72,6 +80,21 @@ def why_service(api: Api, service: Object) -> str:
     return f"Service {name} has {len(pods) - len(waiting)} ready endpoints"
 
 
+def stuck(api: Api, item: Object) -> bool:
+    """Tell whether a Pod of a Deployment, or the like, has shown that it will not get ready by itself."""
+    return any(_hopeless(api, pod) for pod in pods_of(api, item) if not ready(pod))
+
+
+def _hopeless(api: Api, pod: Object) -> bool:
+    if pod_state(pod) in HOPELESS:
+        return True
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        since = datetime.fromisoformat(scheduled["lastTransitionTime"])
+        return (datetime.now(UTC) - since).total_seconds() > UNSCHEDULABLE_SECONDS
+    return any(event.get("count", 1) >= PROBE_FAILURES for event in _warnings(api, pod))
+
+
 def pods_of(api: Api, item: Object) -> list[Object]:
     """Return the Pods that an object owns, directly or through a ReplicaSet or a Job."""
     uids = {item["metadata"]["uid"]}
@@ -80,14 +103,15 @@ def pods_of(api: Api, item: Object) -> list[Object]:
     return [pod for pod in api.list("Pod") if owner(pod) in uids]
 
 
-def _last_warning(api: Api, item: Object) -> str:
+def _warnings(api: Api, item: Object) -> list[Object]:
     uid = item["metadata"]["uid"]
-    events = [
-        event
-        for event in api.rest.list("Event", item["metadata"].get("namespace", "default"))
-        if event["type"] == "Warning" and event["involvedObject"].get("uid") == uid
-    ]
-    if not events:
-        return ""
-    last = max(events, key=lambda event: event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
-    return tidy(str(last["message"]).split("\n")[0])
+    events = api.rest.list("Event", item["metadata"].get("namespace", "default"), f"involvedObject.uid={uid}")
+    return [event for event in events if event["type"] == "Warning"]
+
+
+def _last_warning(api: Api, item: Object) -> str:
+    def when(event: Object) -> str:
+        return str(event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+
+    last = max(_warnings(api, item), key=when, default=None)
+    return tidy(str(last["message"]).split("\n")[0]) if last else ""

@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from k8s101.errors import Problem
-from k8s101.lesson.diagnose import cause, pods_of
+from k8s101.lesson.diagnose import cause, pods_of, stuck
 from k8s101.lesson.names import condition, ready, tidy
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import current, split
@@ -58,6 +58,25 @@ def poll(target: str, test: Test, timeout: float, until: str) -> str:
     found = f"{target} is not {until} after {timeout:g} s"
     reason = cause(api, item) if item else "there is no such object"
     raise Problem(f"{found}: {reason}", where=f"namespace {api.namespace}", then=f'kubectl("describe {target}")')
+
+
+def settled(target: str, timeout: float = 60) -> str | None:
+    """Wait until all Pods of a Deployment, or the like, are ready, or it is plain that they will not be.
+
+    Returns:
+        The cause if they are not ready, else None.
+    """
+
+    def ended(item: Object | None) -> str | None:
+        if item is not None and stuck(current(), item):
+            return "stuck"
+        return rolled_out(item)
+
+    try:
+        well = poll(target, ended, timeout, "rolled out") != "stuck"
+    except Problem:
+        well = False
+    return None if well else cause(current(), current().get(target) or {"kind": "", "metadata": {"uid": ""}})
 
 
 def _test(until: str) -> Test:

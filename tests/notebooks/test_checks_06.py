@@ -159,10 +159,7 @@ def test_what_is_wrong_with_web_is_told(api: Api, wrong: dict[str, object], line
         ({"where": "nodeSelector: {disk: fast}"}, "didn't match Pod's node affinity/selector"),
     ],
 )
-def test_the_cause_is_named_when_web_does_not_get_ready(
-    api: Api, wrong: dict[str, object], cause: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("k8s101.lesson.modules.deployments.SETTLE_SECONDS", 5)
+def test_the_cause_is_named_when_web_does_not_get_ready(api: Api, wrong: dict[str, object], cause: str) -> None:
     web(**wrong)  # type: ignore[arg-type]
     line = last_line(api, "spread")
     assert line.startswith("✗ not yet: Pod web-… ")

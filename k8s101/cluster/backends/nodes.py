@@ -110,8 +110,9 @@ def create(state: Path, node_count: int) -> Settings:
     """Lay out a cluster in address ranges that this machine does not use.
 
     Raises:
-        Problem: too many nodes, or no free ranges.
+        Problem: too many nodes, no free ranges, or another cluster.
     """
+    _refuse_second(state)
     if node_count > MAXIMUM_NODES:
         raise Problem(
             f"{node_count} real nodes are too many for one machine",
@@ -120,6 +121,17 @@ def create(state: Path, node_count: int) -> Settings:
         )
     user = invoking_user()
     return Settings(state, "nodes", choose_ranges(), node_count, (user.uid, user.gid))
+
+
+def _refuse_second(state: Path) -> None:
+    """Refuse to start beside another cluster of real nodes: its interface and its cgroups have fixed names."""
+    owner = router.owner()
+    if owner not in (None, state) and host.process(Settings(owner)) is not None:
+        raise Problem(
+            "a cluster of real nodes runs on this machine already",
+            where=str(owner),
+            then=f"use it: export K8S101_STATE={owner}; or end it: K8S101_STATE={owner} k8s101 down",
+        )
 
 
 def prepare() -> Parts:
@@ -195,6 +207,7 @@ def start(settings: Settings, parts: Parts) -> None:
         Problem: it ended at once.
     """
     assert parts.images is not None, "prepare makes the images"
+    _refuse_second(settings.state)
     stop(settings)
     configure(settings, parts.tools, parts.images)
     command = [sys.executable, "-m", "k8s101.cluster.router", str(settings.state)]
@@ -239,7 +252,8 @@ def stop(settings: Settings) -> None:
         _kill(pid)
     host.refuse_survivors(_processes(base))
     host.end(settings)
-    router.disconnect_host(settings)
+    if router.owner() == settings.state:
+        router.disconnect_host()
     cgroups.remove(base)
 
 
@@ -281,3 +295,4 @@ def capabilities(settings: Settings) -> Capabilities:
 def forget(settings: Settings, report: Callable[[str], None]) -> None:
     """End the cluster; what it made outside its state directory goes with it."""
     stop(settings)
+    router.forget_routes(settings)

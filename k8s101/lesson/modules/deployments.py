@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from k8s101.errors import Problem
 from k8s101.lesson import graph
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, why_workload
+from k8s101.lesson.diagnose import pods_of
 from k8s101.lesson.names import condition, owner, ready, version
 from k8s101.lesson.rest import Object
 from k8s101.lesson.rollout import Rollout, last_rollout
 from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll, rolled_out
-
-SETTLE_SECONDS = 30
+from k8s101.lesson.wait import settled
 
 
 def _hello(api: Api) -> Object:
@@ -123,15 +121,6 @@ QUESTIONS = (
 )
 
 
-def _settle(api: Api, name: str) -> str | None:
-    """Wait until a rollout has ended; return the cause if it did not end well."""
-    try:
-        poll(f"deployment/{name}", rolled_out, SETTLE_SECONDS, "rolled out")
-    except Problem:
-        return why_workload(api, api.get(f"deployment/{name}") or {})
-    return None
-
-
 def _update_begun(api: Api) -> str | None:
     if version(_hello(api)) == "1.1.0":
         return "Deployment hello still asks for 1.1.0"
@@ -143,7 +132,7 @@ def _updated(api: Api) -> Iterator[Finding]:
     if found != "2.0.0":
         yield Finding(False, f"hello asks for {found}, the task for 2.0.0")
         return
-    trouble = _settle(api, "hello")
+    trouble = settled("deployment/hello")
     yield Finding(trouble is None, trouble or "hello runs 2.0.0 on 5 of 5 Pods")
     rollout = _recorded(api)
     update = _hello(api)["spec"]["strategy"]["rollingUpdate"]
@@ -166,7 +155,7 @@ def _web_begun(api: Api) -> str | None:
 
 
 def _spread(api: Api) -> Iterator[Finding]:
-    trouble = _settle(api, "web")
+    trouble = settled("deployment/web")
     web = api.get("deployment/web") or {}
     pods = [pod for pod in pods_of(api, web) if ready(pod)]
     if trouble:

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from kubernetes.client.exceptions import ApiException
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from k8s101.errors import Problem
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, why_service, why_workload
+from k8s101.lesson.diagnose import pods_of, why_service
 from k8s101.lesson.names import ready, version
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll, rolled_out
+from k8s101.lesson.wait import settled
 
-SETTLE_SECONDS = 30
 ANSWER_SECONDS = 5
 
 
@@ -146,21 +144,12 @@ QUESTIONS = (
 )
 
 
-def _settled(api: Api) -> str | None:
-    """Wait until Deployment mine has all its Pods; return the cause if it has not."""
-    try:
-        poll("deployment/mine", rolled_out, SETTLE_SECONDS, "rolled out")
-    except Problem:
-        return why_workload(api, api.get("deployment/mine") or {})
-    return None
-
-
 def _mine_begun(api: Api) -> str | None:
     return None if api.get("deployment/mine") else "there is no Deployment mine yet"
 
 
 def _mine(api: Api) -> Iterator[Finding]:
-    trouble = _settled(api)
+    trouble = settled("deployment/mine")
     if trouble:
         yield Finding(False, trouble)
     pods = [pod for pod in pods_of(api, api.get("deployment/mine") or {}) if ready(pod)]
