@@ -144,7 +144,7 @@ class Control:
 
     def status(self) -> Any:
         """Return every process as {name, state, pid, start (s since 1970)}."""
-        host = [_row(info, "", Path("/proc")) for info in self._host.getAllProcessInfo()]
+        host = [process_row(info, "", Path("/proc")) for info in self._host.getAllProcessInfo()]
         nodes = [row for row in host if row["name"].startswith("worker-") and row["state"] == "RUNNING"]
 
         def with_nodes() -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ class Control:
             infos = self._ask(node["name"], "getAllProcessInfo")
         except RPCError:
             return []
-        return [_row(info, f"{node['name']}/", first / "root/proc") for info in infos]
+        return [process_row(info, f"{node['name']}/", first / "root/proc") for info in infos]
 
     def add_node(self, name: str) -> Any:
         """Make the files of one more node and start it."""
@@ -212,7 +212,8 @@ class Control:
         return True
 
 
-def _row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:
+def process_row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:
+    """Return one process as {name, state, pid, start (s since 1970)}; `processes` is the /proc that knows its number."""
     return {
         "name": prefix + info["name"],
         "state": PAUSED if _is_frozen(processes / str(info["pid"])) else info["statename"],

@@ -12,7 +12,7 @@ from supervisor.xmlrpc import Faults, RPCError
 from . import rpc
 from .backends.node_files import write_identity
 from .components import gvproxy
-from .control import NAME, NODE_CALL_SECONDS, Control, node_index
+from .control import NAME, NODE_CALL_SECONDS, Control, node_index, process_row
 from .settings import Settings
 
 OUTSIDE, INSIDE = (f"k8s101.cluster.guest_control:{maker}" for maker in ("make_outside", "make_inside"))
@@ -68,7 +68,7 @@ class OutsideControl(Control):
 
     def status(self) -> Any:
         """Return every process as {name, state, pid, start (s since 1970)}; those of nodes are the guest's."""
-        host = [self._row(info, "") for info in self._host.getAllProcessInfo()]
+        host = [process_row(info, "", Path("/proc")) for info in self._host.getAllProcessInfo()]
 
         def with_guest() -> list[dict[str, Any]]:
             try:

@@ -69,7 +69,7 @@ def test_the_supervisor_itself_cannot_be_asked(lab: Lab, method: str) -> None:
 
 
 def test_the_socket_takes_what_is_no_request(lab: Lab) -> None:
-    for body in (b"", b"\0" * 1000, b"<methodCall>", b"<?xml version='1.0'?><methodCall></methodCall>"):
+    for body in (b"\0" * 1000, b"<methodCall>", b"<?xml version='1.0'?><methodCall></methodCall>"):
         line = rpc.UnixConnection(lab.cluster.settings.control_socket, 5)
         line.request("POST", "/RPC2", body)
         # hanging up is an answer, too

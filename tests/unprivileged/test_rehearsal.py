@@ -1,0 +1,32 @@
+"""What happens behind a Binder link: every written module, end to end, by a user without any privilege."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from small_machine import SmallMachine
+
+from k8s101.cluster.settings import ROOT
+from k8s101.notebook import lessons
+
+ARTIFACTS = ROOT / "artifacts/simulated"
+MODULE_SECONDS = 300
+
+
+def test_every_module_runs_on_simulated_nodes(running: SmallMachine) -> None:
+    landed = lessons.load(ROOT / "notebooks/lessons.yml").landed
+    seconds = 2 * MODULE_SECONDS * len(landed)
+    done = running.python("-m", "k8s101.notebook", "papermill", "--copy", timeout_s=seconds)
+    made = running.checkout / "artifacts/simulated"
+    shutil.rmtree(ARTIFACTS, ignore_errors=True)
+    shutil.copytree(made, ARTIFACTS)
+    print(f"\n{done.out}{running.memory_peak():.0f} MB at most")
+    done.good()
+    runs = {path.stem: json.loads(path.read_text()) for path in made.glob("*.json")}
+    assert runs.keys() == {f"{lesson.number}-{lesson.slug}{copy}" for lesson in landed for copy in ("", ".copy")}
+    for name, run in runs.items():
+        assert run["passed"], name
+        assert run["cells"] == run["simulated"] + run["recorded"] > 0, name
+        assert run["real"] == 0, name
+    assert running.times_out_of_memory() == 0
