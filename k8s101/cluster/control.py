@@ -213,7 +213,13 @@ class Control:
 
 
 def process_row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:
-    """Return one process as {name, state, pid, start (s since 1970)}; `processes` is the /proc that knows its number."""
+    """Return one process as {name, state, pid, start (s since 1970)}.
+
+    Args:
+        info: what supervisor says of it.
+        prefix: what stands before its name.
+        processes: the `/proc` that knows its number.
+    """
     return {
         "name": prefix + info["name"],
         "state": PAUSED if _is_frozen(processes / str(info["pid"])) else info["statename"],
