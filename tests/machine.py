@@ -78,7 +78,7 @@ class Machine:
         try:
             self.k8s101("down")
         finally:
-            eventually("the machine's processes ended", self._killed, 20)
+            self.kill_all()
             subprocess.run(("ip", "netns", "delete", self.name), check=True)
             for group in self._groups:
                 for path, _, _ in os.walk(group, topdown=False):
@@ -127,6 +127,20 @@ class Machine:
         result = self.k8s101("up", "--no-check")
         assert result.returncode == 0, result.stderr
         return result
+
+    def kubectl(self, *arguments: str) -> Result:
+        """Run kubectl on its cluster."""
+        program = binaries.ensure(["kubectl"])["kubectl"]
+        return self.run(program, f"--kubeconfig={self.state / 'kubeconfig'}", *arguments)
+
+    def nodes_are_ready(self) -> bool:
+        """Tell whether the three nodes of its cluster get ready soon."""
+        result = self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=30s")
+        return result.stdout.count("condition met") == 3
+
+    def kill_all(self) -> None:
+        """Kill every process that runs in it."""
+        eventually("the machine's processes ended", self._killed, 20)
 
     def processes(self) -> set[int]:
         """Return every process that runs in it."""

@@ -216,7 +216,8 @@ class Settings:
             data["ports"] = Ports(**data.get("ports", {}))
             return cls(**data | {"state": state})
         except PermissionError as error:
-            raise Problem("this cluster belongs to another user", where=str(path), then="ask its owner") from error
+            then = "unset K8S101_STATE, or use sudo"
+            raise Problem("this cluster belongs to another user", where=str(state), then=then) from error
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise Problem(
                 f"the cluster's settings are damaged ({error})",
