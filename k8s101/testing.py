@@ -1,6 +1,8 @@
-"""`make test`: every stage in order, one summary, the number of tests at the end.
+"""`make test`: every stage, one summary, the number of tests at the end.
 
-Pytest stages count their tests; every other stage counts as one test.
+Notebooks mostly wait, so the stages run in two lanes side by side: one has the cluster of real nodes, the
+other one, with lower priority, everything that needs none or makes its own. Pytest stages count their tests;
+every other command counts as one.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +29,12 @@ ARTIFACTS = ROOT / "artifacts"
 STATE = Path("/var/lib/k8s101-test")
 """Tests have a cluster of their own and take it down at the end."""
 
+FIRST, NODES, BESIDE = "first", "nodes", "beside"
+"""The lanes: what comes before all else, what uses the cluster of real nodes, what runs beside it."""
+
+NICENESS = 10
+_speaking = threading.Lock()
+
 
 @dataclass
 class Counts:
@@ -38,18 +48,26 @@ class Counts:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
+def total(parts: Iterable[Counts]) -> Counts:
+    """Add up counts."""
+    known = list(parts)
+    return Counts(sum(p.passed for p in known), sum(p.failed for p in known), sum(p.skipped for p in known))
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of the tests.
 
     Args:
         name: as typed after `--only`.
-        run: runs it and returns its counts.
+        lane: with which others it runs in order.
+        commands: arguments of `python -m`, one command after the other.
         extra: whether it belongs to `make test-all` only.
     """
 
     name: str
-    run: Callable[[], Counts]
+    lane: str
+    commands: tuple[tuple[str, ...], ...]
     extra: bool = False
 
 
@@ -62,74 +80,88 @@ class Outcome:
     seconds: float
 
 
-def _command(*command: str) -> Counts:
-    """Run a command as one test."""
-    good = subprocess.run(command, cwd=ROOT).returncode == 0
-    return Counts(passed=int(good), failed=int(not good))
+def _notebooks(*arguments: str) -> tuple[str, ...]:
+    return ("k8s101.notebook", *arguments)
 
 
-def _module(*arguments: str) -> Counts:
-    return _command(sys.executable, "-m", *arguments)
-
-
-def _pytest(name: str, *arguments: str) -> Counts:
-    """Run pytest and read its counts from the report it writes."""
-    report = ARTIFACTS / f"{name}.xml"
-    report.parent.mkdir(exist_ok=True)
-    report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "--durations=5", *arguments]
-    status = subprocess.run(command, cwd=ROOT).returncode
-    if not report.exists():
-        return Counts(failed=1)
-    suite = ElementTree.parse(report).getroot().find("testsuite")
-    assert suite is not None, "pytest writes one suite"
-    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-    # pytest fails without a failing test when it could not collect or was interrupted
-    return Counts(total - failed - skipped, failed or int(status != 0), skipped)
-
-
-def _add(*parts: Counts) -> Counts:
-    return Counts(sum(p.passed for p in parts), sum(p.failed for p in parts), sum(p.skipped for p in parts))
-
-
-def _check() -> Counts:
-    return _add(
-        _module("ruff", "check", "."),
-        _module("ruff", "format", "--check", "."),
-        _module("mypy"),
-        _module("k8s101.notebook", "check"),
-        _module("k8s101.readme", "--check"),
-    )
-
-
-def _prepare() -> Counts:
-    return _add(_module("k8s101.cluster.binaries"), _module("k8s101.cluster.images"))
-
-
-def _up() -> Counts:
-    clusters.down()
-    return _module("k8s101.cli", "up")
-
-
-def _down() -> Counts:
-    return _module("k8s101.cli", "down")
+def _pytest(*arguments: str) -> tuple[str, ...]:
+    return ("pytest", "-q", "--durations=5", *arguments)
 
 
 STAGES = (
-    Stage("check", _check),
+    Stage(
+        "check",
+        FIRST,
+        (
+            ("ruff", "check", "."),
+            ("ruff", "format", "--check", "."),
+            ("mypy",),
+            _notebooks("check"),
+            ("k8s101.readme", "--check"),
+        ),
+    ),
     # the tests of programs and images find them made
-    Stage("prepare", _prepare),
-    Stage("unit", lambda: _pytest("unit", "tests/unit", "tests/notebooks", "-m", "not cluster")),
-    Stage("up", _up),
-    Stage("strict", lambda: _module("k8s101.notebook", "test", "--strict")),
-    Stage("checks", lambda: _pytest("checks", "tests/notebooks", "-m", "cluster"), extra=True),
-    Stage("papermill", lambda: _module("k8s101.notebook", "papermill", "--copy"), extra=True),
-    Stage("cluster", lambda: _pytest("cluster", "tests/cluster"), extra=True),
-    Stage("browser", lambda: _pytest("browser", "tests/browser"), extra=True),
-    Stage("down", _down),
-    Stage("unprivileged", lambda: _pytest("unprivileged", "tests/unprivileged"), extra=True),
+    Stage("prepare", FIRST, (("k8s101.cluster.binaries",), ("k8s101.cluster.images",))),
+    Stage("up", NODES, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
+    Stage("strict", NODES, (_notebooks("test", "--strict"),)),
+    Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
+    Stage("cluster", NODES, (_pytest("tests/cluster"),)),
+    Stage("papermill", NODES, (_notebooks("papermill", "--copy"),), extra=True),
+    Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
+    Stage("down", NODES, (("k8s101.cli", "down"),)),
+    Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
+    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged"),)),
+    Stage("faults", BESIDE, (_pytest("tests/faults"),), extra=True),
 )
+
+
+def _run_command(stage: Stage, number: int, output: int | None) -> Counts:
+    """Run one command; of pytest read the report."""
+    module, *arguments = stage.commands[number]
+    command = [sys.executable, "-m", module, *arguments]
+    environment = dict(os.environ)
+    if stage.lane == BESIDE:
+        command = ["nice", "-n", str(NICENESS), *command]
+        environment["K8S101_STATE"] = f"{STATE}-beside"
+    report = ARTIFACTS / f"{stage.name}.xml"
+    if module == "pytest":
+        report.unlink(missing_ok=True)
+        command.append(f"--junitxml={report}")
+    good = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output).returncode == 0
+    if module != "pytest" or not report.exists():
+        return Counts(passed=int(good), failed=int(not good))
+    return _counts(report, good)
+
+
+def _counts(report: Path, good: bool) -> Counts:
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert suite is not None, "pytest writes one suite"
+    tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    # pytest fails without a failing test when it could not collect or was interrupted
+    return Counts(tests - failed - skipped, failed or int(not good), skipped)
+
+
+def _run_stage(stage: Stage) -> Outcome:
+    """Run a stage; what runs beside others is printed as a whole when it has ended."""
+    began = time.monotonic()
+    numbers = range(len(stage.commands))
+    if stage.lane != BESIDE:
+        with _speaking:
+            click.secho(f"\n=== {stage.name}", bold=True)
+        counts = total(_run_command(stage, number, None) for number in numbers)
+        return Outcome(stage.name, counts, time.monotonic() - began)
+    log = ARTIFACTS / f"{stage.name}.log"
+    with log.open("wb") as file:
+        counts = total(_run_command(stage, number, file.fileno()) for number in numbers)
+    with _speaking:
+        click.secho(f"\n=== {stage.name} (beside the others)", bold=True)
+        click.echo(log.read_text(errors="replace"))
+    return Outcome(stage.name, counts, time.monotonic() - began)
+
+
+def _run_lane(stages: Sequence[Stage]) -> list[Outcome]:
+    return [_run_stage(stage) for stage in stages]
 
 
 def run(names: Sequence[str] = (), *, everything: bool = False) -> int:
@@ -141,6 +173,9 @@ def run(names: Sequence[str] = (), *, everything: bool = False) -> int:
 
     Returns:
         0 when nothing failed, else 1.
+
+    Raises:
+        Problem: somebody uses a cluster of real nodes on this machine.
     """
     os.environ["K8S101_STATE"] = str(STATE)
     os.environ.pop("KUBECONFIG", None)
@@ -148,24 +183,27 @@ def run(names: Sequence[str] = (), *, everything: bool = False) -> int:
         raise Problem(
             "a cluster is running on this machine", where=router.HOST_LINK, then="k8s101 down, then make test"
         )
+    ARTIFACTS.mkdir(exist_ok=True)
     stages = [s for s in STAGES if (s.name in names if names else everything or not s.extra)]
-    outcomes = []
+    lanes = {lane: [stage for stage in stages if stage.lane == lane] for lane in (FIRST, NODES, BESIDE)}
     try:
-        for stage in stages:
-            click.secho(f"\n=== {stage.name}", bold=True)
-            began = time.monotonic()
-            outcomes.append(Outcome(stage.name, stage.run(), time.monotonic() - began))
+        outcomes = _run_lane(lanes[FIRST])
+        with ThreadPoolExecutor(2) as pool:
+            outcomes += [o for done in pool.map(_run_lane, (lanes[NODES], lanes[BESIDE])) for o in done]
     finally:
         if clusters.find() and not names:
             clusters.down()
-    total = _add(*(o.counts for o in outcomes))
+    return _summary(outcomes)
+
+
+def _summary(outcomes: Sequence[Outcome]) -> int:
     click.echo()
     for outcome in outcomes:
-        click.secho(
-            f"{outcome.name:12}{outcome.seconds:8.0f} s  {outcome.counts}", fg="red" if outcome.counts.failed else None
-        )
-    click.echo(str(total))
-    return int(total.failed > 0)
+        colour = "red" if outcome.counts.failed else None
+        click.secho(f"{outcome.name:14}{outcome.seconds:6.0f} s  {outcome.counts}", fg=colour)
+    whole = total(outcome.counts for outcome in outcomes)
+    click.echo(str(whole))
+    return int(whole.failed > 0)
 
 
 @click.command()

@@ -21,6 +21,9 @@ OTHERS = "k8s101-others"
 
 CLEAR_SECONDS = 10
 
+SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
+"""Processor time of a whole cluster, as much as ten of the processes beside it would get."""
+
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
 
@@ -133,7 +136,15 @@ def enter(group: str, base: dict[str, str]) -> None:
             part.mkdir(exist_ok=True, parents=True)
             if tree == "cpuset":
                 _copy_cpuset(part)
+        _favour(directory)
         (directory / group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _favour(directory: Path) -> None:
+    """Let a busy browser beside it not slow down the cluster, which would otherwise count as one process."""
+    for name, value in SHARES.items():
+        if (directory / name).exists():
+            (directory / name).write_text(value)
 
 
 def _copy_cpuset(directory: Path) -> None:
