@@ -22,7 +22,7 @@ from . import cgroups, node_root
 from .image_mounts import mount_layers
 from .node_root import call, mount
 from .process import SUPERVISORD
-from .router import NODE_LINK, ip, query, set_network_setting, update_service_route
+from .router import NODE_LINK, ip, query, set_network_setting
 from .settings import Settings
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -64,8 +64,9 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         f"link set {link} up",
         f"route add {address} dev {link} scope link src {router}",
         f"route add {ranges.pods_of(index)} via {address} dev {link}",
+        # Services answer at the first node that lives: the kernel drops this route with the link
+        f"route add {ranges.services} via {address} dev {link} metric {index}",
     )
-    update_service_route(settings)
     call("unshare", CLONE_NEWNET)
     enter_router = ("nsenter", f"--net=/proc/self/fd/{outside}")
     move = (*enter_router, "ip", "link", "set", inner, "netns", str(os.getpid()))

@@ -7,7 +7,6 @@ firewall sees only what passes between the host and the cluster.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -48,19 +47,6 @@ def query(*arguments: str) -> list[dict]:
 def set_network_setting(key: str, value: str) -> None:
     """Write a setting of this network namespace, such as `ip_forward`."""
     Path("/proc/sys/net/ipv4", key).write_text(value)
-
-
-def update_service_route(settings: Settings) -> None:
-    """Send Service addresses to all nodes that have a link; the kernel skips a node whose link is gone."""
-    with (settings.state / "router.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        hops = [
-            f"nexthop via {route['dst']} dev {route['dev']}"
-            for route in query("route", "show", "scope", "link")
-            if route["dev"].startswith(NODE_LINK) and "/" not in route["dst"]
-        ]
-        if hops:
-            ip(f"route replace {settings.ranges.services} {' '.join(sorted(hops))}")
 
 
 def connect_host(settings: Settings, router_pid: int) -> None:
