@@ -1,7 +1,7 @@
-"""`make bench`: how long starts, rollouts and resets take, and what a cluster costs.
+"""`make bench`: how long starts, rollouts and resets take, and what a cluster costs, on each kind of cluster.
 
-Starts alternate with those of `kwokctl create cluster` on the same binaries, because only ratios within one run
-mean something on a shared machine. Results go to `benchmarks/results.json`; README's table is made from it.
+Starts and ends alternate with those of `kwokctl create cluster` on the same binaries, because only ratios within
+one run mean something on a shared machine. Results go to `benchmarks/results.json`; README's table is made from it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import psutil
 
-from k8s101.cluster import cgroups, selfcheck
 from k8s101.cluster import cluster as clusters
+from k8s101.cluster import host, selfcheck
 from k8s101.cluster import reset as resetting
 from k8s101.cluster.binaries import ensure
 from k8s101.cluster.settings import ROOT
@@ -32,15 +33,82 @@ STATE = Path("/var/lib/k8s101-bench")
 RESULTS = ROOT / "benchmarks/results.json"
 NAMESPACE = "k8s101-bench"
 IDLE_SECONDS = 30
-TARGETS = {
-    "up": "≤ 6 s, no slower than kwokctl",
-    "reset": "≤ 3 s",
-    "down": "≤ 2 s",
-    "deployment 0 → 6": "≤ 2 s",
-    "rolling update of 6": "≤ 4 s",
-    "memory": "≤ 1.4 GB",
-    "idle processor": "≤ 15 % of a core",
-}
+SECONDS, MEGABYTES, SHARE = "s", "MB", "% of a core"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is aimed at.
+
+    Args:
+        most: the highest good value.
+        unit: of the value.
+        peer: the peer's counterpart in the same round, if it has one.
+    """
+
+    most: float
+    unit: str = SECONDS
+    peer: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of cluster and what is measured on it.
+
+    Args:
+        backend: name of the backend.
+        nodes: how many it starts with.
+        copies: of the app, where containers run.
+        targets: by what is measured.
+    """
+
+    backend: str
+    nodes: int
+    copies: int
+    targets: dict[str, Target] = field(default_factory=dict)
+
+
+CREATE, DELETE, PEER_MEMORY = "kwokctl create cluster", "kwokctl delete cluster", "kwokctl memory"
+KINDS = (
+    Kind(
+        "nodes",
+        3,
+        6,
+        {
+            "up": Target(6, peer=CREATE),
+            "deployment 0 → 6": Target(2),
+            "rolling update of 6": Target(4),
+            "reset": Target(3),
+            "down": Target(2, peer=DELETE),
+            "memory": Target(1400, MEGABYTES, PEER_MEMORY),
+            "idle processor": Target(15, SHARE),
+        },
+    ),
+    Kind(
+        "guest",
+        2,
+        3,
+        {
+            "up": Target(15, peer=CREATE),
+            "first Pod": Target(3),
+            "deployment 0 → 3": Target(10),
+            "rolling update of 3": Target(10),
+            "down": Target(2, peer=DELETE),
+            "memory": Target(1400, MEGABYTES, PEER_MEMORY),
+            "idle processor": Target(10, SHARE),
+        },
+    ),
+    Kind(
+        "simulated",
+        3,
+        0,
+        {
+            "up": Target(4, peer=CREATE),
+            "down": Target(2, peer=DELETE),
+            "memory": Target(700, MEGABYTES, PEER_MEMORY),
+        },
+    ),
+)
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -48,11 +116,6 @@ def timed(action: Callable[[], object]) -> float:
     began = time.monotonic()
     action()
     return time.monotonic() - began
-
-
-def quiet_up() -> clusters.Cluster:
-    """Start a cluster without printing."""
-    return clusters.up(lambda line: None)
 
 
 def rollout(cluster: clusters.Cluster, replicas: int, version: str) -> None:
@@ -109,60 +172,112 @@ def processor_share(pids: set[int]) -> float:
     return 100 * (used() - before) / (time.monotonic() - began)
 
 
-def measure(rounds: int) -> dict[str, Any]:
-    """Measure everything and return the figures."""
-    figures: dict[str, list[float]] = {}
-    os.environ["K8S101_STATE"] = str(STATE)
-    clusters.down()
-    quiet_up()
-    clusters.down()
+def processes(cluster: clusters.Cluster) -> set[int]:
+    """Return every process of a running cluster, those in its nodes too."""
+    supervisor = host.process(cluster.settings)
+    assert supervisor is not None, "it has just been started"
+    return {supervisor.pid, *(child.pid for child in supervisor.children(recursive=True))}
+
+
+class Round:
+    """Everything about one kind of cluster, measured once.
+
+    Args:
+        kind: the kind.
+        costs: whether memory and idle processor time are measured, too.
+    """
+
+    def __init__(self, kind: Kind, *, costs: bool) -> None:
+        self.figures: dict[str, float] = {}
+        os.environ["K8S101_STATE"] = f"{STATE}-{kind.backend}"
+        clusters.down()
+        try:
+            self._measure(kind, costs=costs)
+        finally:
+            clusters.down()
+
+    def _timed(self, name: str, action: Callable[[], object]) -> None:
+        self.figures[name] = timed(action)
+
+    def _measure(self, kind: Kind, *, costs: bool) -> None:
+        self._timed("up", lambda: clusters.up(lambda line: None, backend=kind.backend, node_count=kind.nodes))
+        cluster = clusters.find()
+        assert cluster is not None, "up has just made it"
+        resetting.record_once(cluster)
+        selfcheck.run(cluster)
+        if kind.copies:
+            self._run_app(cluster, kind.copies)
+        if "reset" in kind.targets:
+            self._timed("reset", lambda: resetting.reset(cluster, lambda line: None))
+        if costs:
+            pids = processes(cluster)
+            self.figures["memory"] = memory_mb(pids)
+            self.figures["idle processor"] = processor_share(pids)
+        self._timed("down", clusters.down)
+
+    def _run_app(self, cluster: clusters.Cluster, copies: int) -> None:
+        cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        rollout(cluster, 0, "1.0.0")
+        self._timed("first Pod", lambda: rollout(cluster, 1, "1.0.0"))
+        rollout(cluster, 0, "1.0.0")
+        self._timed(f"deployment 0 → {copies}", lambda: rollout(cluster, copies, "1.0.0"))
+        self._timed(f"rolling update of {copies}", lambda: rollout(cluster, copies, "1.0.1"))
+
+
+def measure(rounds: int, kinds: tuple[Kind, ...]) -> dict[str, Any]:
+    """Measure everything and return the figures, each with its ratio to the peer's in the same round."""
+    found: dict[str, dict[str, list[float]]] = {kind.backend: {} for kind in kinds}
+    peers: dict[str, list[float]] = {CREATE: [], DELETE: [], PEER_MEMORY: []}
     with tempfile.TemporaryDirectory(prefix="k8s101-bench-") as directory:
         peer = Kwokctl(Path(directory), ensure)
         for number in range(rounds):
             click.echo(f"round {number + 1} of {rounds}", err=True)
-            figures.setdefault("kwokctl create cluster", []).append(peer.create())
-            peer.delete()
-            figures.setdefault("up", []).append(timed(quiet_up))
-            cluster = clusters.find()
-            assert cluster is not None, "up has just made it"
-            resetting.record_once(cluster)
-            selfcheck.run(cluster)
-            cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-            rollout(cluster, 0, "1.0.0")
-            figures.setdefault("deployment 0 → 6", []).append(timed(lambda c=cluster: rollout(c, 6, "1.0.0")))
-            figures.setdefault("rolling update of 6", []).append(timed(lambda c=cluster: rollout(c, 6, "1.0.1")))
-            figures.setdefault("reset", []).append(timed(lambda c=cluster: resetting.reset(c, lambda line: None)))
-            if number == rounds - 1:
-                pids = cgroups.processes(json.loads(cluster.settings.cgroups_file.read_text()))
-                figures["memory"] = [memory_mb(pids)]
-                figures["idle processor"] = [processor_share(pids)]
-            figures.setdefault("down", []).append(timed(clusters.down))
-    ratios = [ours / theirs for ours, theirs in zip(figures["up"], figures["kwokctl create cluster"], strict=True)]
+            peers[CREATE].append(peer.create())
+            peers[PEER_MEMORY].append(memory_mb(peer.processes()))
+            peers[DELETE].append(timed(peer.delete))
+            for kind in kinds:
+                for name, value in Round(kind, costs=number == rounds - 1).figures.items():
+                    found[kind.backend].setdefault(name, []).append(value)
     return {
         "date": dt.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
         "rounds": rounds,
-        "targets": TARGETS,
+        "peer": {name: summary(values) for name, values in peers.items()},
         "figures": {
-            name: {"median": round(statistics.median(values), 2), "all": [round(v, 2) for v in values]}
-            for name, values in figures.items()
+            kind.backend: {
+                name: summary(found[kind.backend][name])
+                | asdict(target)
+                | {"ratio": ratio(found[kind.backend][name], peers.get(target.peer, []))}
+                for name, target in kind.targets.items()
+            }
+            for kind in kinds
         },
-        "up / kwokctl": round(statistics.median(ratios), 2),
     }
+
+
+def summary(values: list[float]) -> dict[str, Any]:
+    """Return the median and all values."""
+    return {"median": round(statistics.median(values), 2), "all": [round(value, 2) for value in values]}
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float | None:
+    """Return the median of the ratios round by round, from the last round backwards."""
+    pairs = list(zip(reversed(ours), reversed(theirs), strict=False))
+    return round(statistics.median(one / other for one, other in pairs), 2) if pairs else None
 
 
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
-def main(rounds: int) -> None:
+@click.option("--only", multiple=True, type=click.Choice([kind.backend for kind in KINDS]), help="Only this kind.")
+def main(rounds: int, only: tuple[str, ...]) -> None:
     """Measure and write benchmarks/results.json."""
-    try:
-        results = measure(rounds)
-    finally:
-        clusters.down()
-    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    for name, figure in results["figures"].items():
-        click.echo(f"{name:24}{figure['median']:8}   {TARGETS.get(name, '')}")
-    click.echo(f"up / kwokctl: {results['up / kwokctl']}")
+    results = measure(rounds, tuple(kind for kind in KINDS if not only or kind.backend in only))
+    if not only:
+        RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    for backend, figures in results["figures"].items():
+        for name, row in figures.items():
+            against = f"   {row['ratio']} × {row['peer']}" if row["ratio"] else ""
+            click.echo(f"{backend:10}{name:24}{row['median']:8} {row['unit']:12} ≤ {row['most']:g}{against}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,30 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 NETWORK = "k8s101-peer"
 TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "kwokctl")
+
+
+def environment(directory: Path, paths: Mapping[str, Path]) -> dict[str, str]:
+    """Return the variables with which kwokctl takes our programs and downloads none.
+
+    Args:
+        directory: where it keeps its clusters.
+        paths: the path of each of TOOLS.
+    """
+    return {
+        "KWOK_WORKDIR": str(directory),
+        "KWOK_RUNTIME": "binary",
+        "KWOK_ETCD_BINARY": str(paths["etcd"]),
+        "KWOK_KUBE_APISERVER_BINARY": str(paths["kube-apiserver"]),
+        "KWOK_KUBE_CONTROLLER_MANAGER_BINARY": str(paths["kube-controller-manager"]),
+        "KWOK_KUBE_SCHEDULER_BINARY": str(paths["kube-scheduler"]),
+        "KWOK_KUBECTL_BINARY": str(paths["kubectl"]),
+        "KWOK_CONTROLLER_BINARY": str(paths["kwok"]),
+    }
 
 
 class Kwokctl:
@@ -24,20 +43,9 @@ class Kwokctl:
     """
 
     def __init__(self, home: Path, ensure: Callable[[Iterable[str]], dict[str, Path]]) -> None:
-        paths = {name: str(path) for name, path in ensure(TOOLS).items()}
-        self._command = paths["kwokctl"]
-        self._environment = {
-            "HOME": str(home),
-            "PATH": os.environ["PATH"],
-            "KWOK_WORKDIR": str(home),
-            "KWOK_RUNTIME": "binary",
-            "KWOK_ETCD_BINARY": paths["etcd"],
-            "KWOK_KUBE_APISERVER_BINARY": paths["kube-apiserver"],
-            "KWOK_KUBE_CONTROLLER_MANAGER_BINARY": paths["kube-controller-manager"],
-            "KWOK_KUBE_SCHEDULER_BINARY": paths["kube-scheduler"],
-            "KWOK_KUBECTL_BINARY": paths["kubectl"],
-            "KWOK_CONTROLLER_BINARY": paths["kwok"],
-        }
+        paths = ensure(TOOLS)
+        self._command = str(paths["kwokctl"])
+        self._environment = {"HOME": str(home), "PATH": os.environ["PATH"]} | environment(home, paths)
 
     def create(self) -> float:
         """Create the cluster and three nodes; return how long that took, in seconds."""
@@ -47,6 +55,11 @@ class Kwokctl:
         self._run("create", "cluster", "--name=peer", "--wait=60s")
         self._run("scale", "node", "--name=peer", "--replicas=3")
         return time.monotonic() - began
+
+    def processes(self) -> set[int]:
+        """Return every process of the cluster."""
+        answer = subprocess.run(["ip", "netns", "pids", NETWORK], capture_output=True, text=True, check=True)
+        return set(map(int, answer.stdout.split()))
 
     def delete(self) -> None:
         """Delete the cluster and its network namespace."""

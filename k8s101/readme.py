@@ -19,9 +19,6 @@ README = ROOT / "README.md"
 LESSONS = ROOT / "notebooks/lessons.yml"
 RESULTS = ROOT / "benchmarks/results.json"
 
-UNITS = {"memory": "MB", "idle processor": "% of a core"}
-"""What is not in seconds."""
-
 
 def modules() -> str:
     """Return the table of modules; a module that is not written yet has no link."""
@@ -39,14 +36,16 @@ def benchmarks() -> str:
         return "Not measured yet: `make bench`."
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     rows = [
-        f"Median of {results['rounds']} rounds on {results['date']}: {results['machine']}.",
+        f"Median of {results['rounds']} rounds on {results['date']}: {results['machine']}. The last column compares",
+        "with `kwokctl create cluster` (a control plane without containers) on the same binaries in the same round.",
         "",
-        "| what | measured | target |",
-        "|---|---|---|",
+        "| cluster | what | measured | target | times kwokctl's |",
+        "|---|---|---|---|---|",
     ]
-    for name, figure in results["figures"].items():
-        rows.append(f"| {name} | {figure['median']} {UNITS.get(name, 's')} | {results['targets'].get(name, '')} |")
-    rows.append(f"| up / kwokctl | {results['up / kwokctl']} | ≤ 1 |")
+    for backend, figures in results["figures"].items():
+        for name, row in figures.items():
+            ratio = row["ratio"] or ""
+            rows.append(f"| `{backend}` | {name} | {row['median']:g} {row['unit']} | ≤ {row['most']:g} | {ratio} |")
     return "\n".join(rows)
 
 
