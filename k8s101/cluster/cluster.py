@@ -77,7 +77,7 @@ def find(state: Path | None = None) -> Cluster | None:
     """
     try:
         return Cluster(Settings.load(state or state_dir()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -22,7 +22,7 @@ from . import cgroups, node_root
 from .image_mounts import mount_layers
 from .node_root import call, mount
 from .process import SUPERVISORD
-from .router import NODE_LINK, ip, query, set_network_setting
+from .router import NODE_LINK, forward_packets, ip, query
 from .settings import Settings
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -83,7 +83,7 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         # looked up before kube-proxy rewrites the address
         f"route add {ranges.services} dev eth0 scope link src {address}",
     )
-    set_network_setting("ip_forward", "1")
+    forward_packets()
     _refuse_unknown(ranges.services)
 
 

@@ -49,6 +49,16 @@ def set_network_setting(key: str, value: str) -> None:
     Path("/proc/sys/net/ipv4", key).write_text(value)
 
 
+def forward_packets() -> None:
+    """Make this network namespace a router, and one that goes soon after its last process.
+
+    A connection whose process was killed keeps its namespace, with all its links, until nobody has answered for a
+    hundred seconds (tcp_orphan_retries in Documentation/networking/ip-sysctl.rst of Linux).
+    """
+    set_network_setting("ip_forward", "1")
+    set_network_setting("tcp_orphan_retries", "1")
+
+
 def connect_host(settings: Settings, router_pid: int) -> None:
     """Give the host its link to the router and routes to nodes, Pods and Services.
 
@@ -134,7 +144,7 @@ def main(state: Path, *options: str) -> None:
     settings.cgroups_file.write_text(json.dumps(base))
     cgroups.enter(cgroups.SUPERVISOR, base)
     ip("link set lo up", f"addr add {settings.ranges.router}/32 dev lo")
-    set_network_setting("ip_forward", "1")
+    forward_packets()
     configuration = str(state / "supervisord.conf")
     os.execv(SUPERVISORD[0], (*SUPERVISORD, "--configuration", configuration, *options))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from typing import Any
 
 import requests
@@ -32,6 +33,8 @@ def run(cluster: Cluster) -> str:
     found = api.call("GET", path)
     if found.ok and not label.items() <= found.json()["metadata"].get("labels", {}).items():
         raise Problem(f"namespace {NAMESPACE} was not made by this workshop", where=api.server, then="rename it")
+    if found.ok and "deletionTimestamp" in found.json()["metadata"]:
+        api.wait("the app of the last check is gone", lambda: not api.call("GET", path).ok, SECONDS)
     try:
         for manifest in _manifests(label):
             api.apply(manifest)
@@ -92,7 +95,9 @@ def _from_inside(cluster: Cluster) -> str:
     kubectl = ensure(["kubectl"])["kubectl"]
     command = [str(kubectl), f"--kubeconfig={cluster.settings.kubeconfig}", f"--namespace={NAMESPACE}"]
     command += ["exec", "deployment/hello", "--", "hello", "fetch", f"http://hello.{NAMESPACE}.svc.cluster.local"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as home:
+        # no proxy and no settings of the user's, and nothing is left in their home
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env={"HOME": home})
     if answer.returncode:
         raise Problem(f"the app is not found by name: {answer.stderr.strip()}", where=NAMESPACE, then="k8s101 doctor")
     return answer.stdout

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from k8s101.cluster.binaries import ensure
+from k8s101.cluster.settings import cache_dir
 from k8s101.errors import Problem
 from k8s101.lesson.session import Api, current
 
@@ -72,8 +73,9 @@ def run(command: list[str], shown: str) -> str:
 
 
 def environment(api: Api) -> dict[str, str]:
-    """Return the variables for child processes: our kubeconfig and kubectl, none of the user's."""
-    mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off"}
+    """Return the variables for child processes: our kubeconfig, kubectl and its cache, none of the user's."""
+    cache = cache_dir() / "kubectl"
+    mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off", "KUBECACHEDIR": str(cache)}
     path = f"{kubectl_path().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {key: value for key, value in os.environ.items() if not key.startswith("KUBE")} | mine | {"PATH": path}
 

@@ -28,11 +28,15 @@ table ip filter {
 """
 
 
-def dummy(machine: Machine, name: str, address: str) -> None:
+def interface(machine: Machine, name: str, address: str) -> None:
     """Give a machine one more interface, such as a VPN's."""
-    for command in (("link", "add", name, "type", "dummy"), ("addr", "add", address, "dev", name)):
+    for command in (
+        ("link", "add", name, "type", "veth", "peer", "name", f"{name}-end"),
+        ("link", "set", f"{name}-end", "up"),
+        ("link", "set", name, "up"),
+        ("addr", "add", address, "dev", name),
+    ):
         assert machine.run("ip", *command).returncode == 0
-    assert machine.run("ip", "link", "set", name, "up").returncode == 0
 
 
 def test_a_firewall_that_drops_everything_is_no_obstacle(machine: Machine) -> None:
@@ -43,7 +47,7 @@ def test_a_firewall_that_drops_everything_is_no_obstacle(machine: Machine) -> No
 
 
 def test_ranges_in_use_are_left_to_others(machine: Machine) -> None:
-    dummy(machine, "vpn", "10.244.7.1/24")
+    interface(machine, "vpn", "10.244.7.1/24")
     machine.run("ip", "route", "add", "10.97.0.0/20", "dev", "vpn")
     machine.up()
     taken = Settings.load(machine.state).ranges
@@ -53,7 +57,7 @@ def test_ranges_in_use_are_left_to_others(machine: Machine) -> None:
         assert "self-check: 3 nodes Ready" in result.stdout, result.stderr
         assert escapes.packets() == 0
     assert machine.k8s101("stop").returncode == 0
-    dummy(machine, "late", f"{taken.nodes[9]}/24")
+    interface(machine, "late", f"{taken.nodes[9]}/24")
     assert_problem(machine.k8s101("up"), "cannot be connected to the cluster", "disconnect a VPN")
     assert machine.run("ip", "link", "delete", "late").returncode == 0
     machine.up()
@@ -62,7 +66,7 @@ def test_ranges_in_use_are_left_to_others(machine: Machine) -> None:
 
 def test_no_range_is_left(machine: Machine) -> None:
     for number, ranges in enumerate(CANDIDATE_RANGES):
-        dummy(machine, f"vpn{number}", f"{ranges.pods[1]}/16")
+        interface(machine, f"vpn{number}", f"{ranges.pods[1]}/16")
     assert_problem(machine.k8s101("up"), "every address range", "ip route show")
     assert not machine.state.exists()
 
