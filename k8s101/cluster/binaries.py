@@ -94,7 +94,8 @@ def _on_path(component: Component, tool: Tool) -> Path | None:
     found = shutil.which(tool.name)
     if found is None:
         return None
-    env = {name: value for name, value in os.environ.items() if not name.startswith("CNI_")}
+    # no settings of the user: some vendor's kubectl asks the current cluster before it tells its own version
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "KUBECONFIG": os.devnull}
     try:
         answer = subprocess.run(
             [found, *tool.asks], capture_output=True, text=True, errors="replace", timeout=5, env=env
