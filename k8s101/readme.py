@@ -1,4 +1,4 @@
-"""The derived parts of README.md: the table of modules and the table of measurements.
+"""The derived parts of README.md: the tables of modules, of what is real where, and of measurements.
 
 `python -m k8s101.readme` rewrites them between their markers; with `--check` it only says whether they are true.
 """
@@ -14,6 +14,8 @@ import click
 import yaml
 
 from .cluster.settings import ROOT
+from .notebook import kinds, lessons
+from .notebook.document import Tree
 
 README = ROOT / "README.md"
 LESSONS = ROOT / "notebooks/lessons.yml"
@@ -49,7 +51,16 @@ def benchmarks() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"modules": modules, "benchmarks": benchmarks}
+def binder() -> str:
+    """Return what to know about Binder, with a link where the repository is public."""
+    listed = lessons.load(LESSONS)
+    if not listed.repository:
+        return "Binder is such a place: `binder/` is prepared for it, but no Binder has built it yet."
+    first = lessons.binder_link(listed.landed[0], listed)
+    return f"Binder is such a place: [begin there]({first}), without an account."
+
+
+PARTS = {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks}
 
 
 def render(text: str) -> str:

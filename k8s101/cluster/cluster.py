@@ -102,6 +102,12 @@ class Cluster:
         return self.settings.backend != "existing"
 
     @property
+    def startable(self) -> bool:
+        """Whether this user may start it."""
+        uid = os.getuid()
+        return uid == 0 or (self.settings.backend != "nodes" and uid == self.settings.owner[0])
+
+    @property
     def capabilities(self) -> Capabilities:
         """What notebooks may rely on."""
         return self.backend.capabilities(self.settings)
@@ -275,6 +281,30 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
         cluster.populate()
         cluster.wait_ready(timed)
     return cluster
+
+
+def revive(report: Report) -> Cluster | None:
+    """Return the cluster; start it again if its processes have ended, and wait for a start that is under way.
+
+    Args:
+        report: called with one line if it had to be started again.
+
+    Returns:
+        The cluster, or None; one that this user may not start is returned as it is.
+
+    Raises:
+        Problem: a part did not become ready.
+    """
+    state = state_dir()
+    if os.access(f"{state}.lock", os.W_OK):
+        with _exclusive(state):
+            pass
+    found = find(state)
+    if found is None or found.running() or not found.startable:
+        return found
+    revived = up(lambda line: None)
+    report("its processes had ended and run again; objects are kept")
+    return revived
 
 
 def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:

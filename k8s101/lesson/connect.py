@@ -60,7 +60,8 @@ def connect(slug: str) -> Api:
 
 
 def _settings() -> Settings:
-    found = cluster.find()
+    # a kernel or a whole session may have ended, and the cluster's processes with it
+    found = cluster.revive(lambda line: print(f"cluster k8s101 · {line}"))
     if found is None:
         raise Problem("no cluster is running", where="this machine", then="k8s101 up")
     return found.settings

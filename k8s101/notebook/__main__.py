@@ -12,7 +12,7 @@ import click
 
 from k8s101.errors import Problem
 from k8s101.notebook import coverage as coverage_module
-from k8s101.notebook import learner, lessons, lint, runs
+from k8s101.notebook import lab, learner, lessons, lint, needs, runs
 from k8s101.notebook import text as text_module
 from k8s101.notebook.document import Tree, read, render, write_atomically
 from k8s101.notebook.environment import running_backend
@@ -130,6 +130,16 @@ def text(chosen: tuple[str, ...]) -> None:
 
 
 @main.command()
+def prepare() -> None:
+    """Make the programs and images of the clusters that this user can have, without starting one."""
+    from k8s101.cluster import cluster
+
+    # where the fuller cluster does not start, the simpler one must not need a compiler
+    for kind in dict.fromkeys([cluster.default_backend(), "simulated"]):
+        lab.prepare(kind)
+
+
+@main.command()
 @click.option("--fresh", metavar="NN", help="Begin this module anew; your old copy is kept.")
 def copies(fresh: str | None) -> None:
     """Make the learner's copies in work/."""
@@ -151,9 +161,9 @@ def test(strict: bool, chosen: tuple[str, ...]) -> None:
 @numbers
 def papermill(copy: bool, chosen: tuple[str, ...]) -> None:
     """Run notebooks end to end on any cluster; results stand in artifacts/."""
-    tree, backend = Tree(), running_backend()
+    tree, backend, able = Tree(), running_backend(), needs.cluster_capabilities()
     done = [
-        _told(runs.end_to_end(path, tree, backend, copy=as_copy))
+        _told(runs.end_to_end(path, tree, backend, able, copy=as_copy))
         for path in tree.paths(chosen)
         for as_copy in ((False, True) if copy else (False,))
     ]

@@ -130,10 +130,19 @@ def title_bar(lesson: Lesson, lessons: Lessons) -> str:
     if after:
         links.append(f"[{after.number} {after.name}]({after.file}) →")
     if lessons.repository:
-        address = BINDER.format(repository=lessons.repository, file=lesson.file)
-        links.append(f"[open in Binder]({address})")
+        links.append(f"[open in Binder]({binder_link(lesson, lessons)})")
     paragraphs = [f"# {lesson.title}", " · ".join(facts)]
     return "\n\n".join(paragraphs + ([" · ".join(links)] if links else []))
+
+
+def binder_link(lesson: Lesson, lessons: Lessons) -> str:
+    """Return the address at which Binder opens the learner's copy of a module.
+
+    Args:
+        lesson: the module.
+        lessons: all modules, with the public repository.
+    """
+    return BINDER.format(repository=lessons.repository, file=lesson.file)
 
 
 def capability_words(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k8s101.notebook import recorded
+from k8s101.notebook import lessons, recorded
 from k8s101.notebook.lint import Hit, Module, Rule
 from k8s101.notebook.names import names
 
@@ -68,10 +68,19 @@ def needs_recorded(module: Module) -> Iterator[Hit]:
         yield None, f"a recording for {old}, which is no %%needs cell", then
 
 
+def needs_of_module(module: Module) -> Iterator[Hit]:
+    """The title bar names only what some cell needs."""
+    lesson = lessons.load(module.tree.notebooks / "lessons.yml").find(module.number)
+    needed = {need for cell in module.code for need in cell.needs}
+    for need in sorted(set(lesson.needs if lesson else ()) - needed):
+        yield None, f"lessons.yml says that it needs {need}, and no cell does", "take it off there"
+
+
 RULES: tuple[Rule, ...] = (
     needs_after_prepare,
     needs_first_line,
     needs_carried_on,
     needs_unique,
     needs_recorded,
+    needs_of_module,
 )

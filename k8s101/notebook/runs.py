@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +18,7 @@ import psutil
 from k8s101.notebook.document import Cell, Tree, code_cells, number_of, read, render, write_atomically
 from k8s101.notebook.environment import CELL_SECONDS, KERNEL, STARTUP_SECONDS, kernel_environment
 from k8s101.notebook.execute import is_recording
+from k8s101.notebook.kinds import Kinds, expected, split
 from k8s101.notebook.learner import learner_copy
 
 NOTEBOOK_SECONDS = 900
@@ -55,8 +56,7 @@ class Run:
 
     def line(self) -> str:
         """Return the run as one line of a summary."""
-        kinds = [f"{getattr(self, kind)} {kind}" for kind in ("real", "simulated", "recorded")]
-        shown = ", ".join(kind for kind in kinds if not kind.startswith("0 "))
+        shown = str(Kinds(self.real, self.simulated, self.recorded))
         counts = f"{self.cells} cells{f' ({shown})' if shown else ''}"
         verdict = "passed" if self.passed else f"FAILED: {self.fault}"
         return f"{self.notebook:<34} {counts:<36} {self.seconds:6.1f} s  {verdict}"
@@ -103,13 +103,14 @@ def _strict_result(path: Path, report: Path, code: int | None, output: str, seco
     return Run(path.name, expected, seconds, real=expected)
 
 
-def end_to_end(path: Path, tree: Tree, backend: str, *, copy: bool = False) -> Run:
+def end_to_end(path: Path, tree: Tree, backend: str, capabilities: Mapping[str, bool], *, copy: bool = False) -> Run:
     """Run a notebook, or a learner's copy of it, with papermill; keep the result below artifacts.
 
     Args:
         path: the committed notebook.
         tree: the checkout.
         backend: the running cluster's backend, which names the directory of the results.
+        capabilities: what that cluster can do.
         copy: run a freshly generated learner's copy, in the directory of such copies.
     """
     suffix = ".copy" if copy else ""
@@ -130,17 +131,18 @@ def end_to_end(path: Path, tree: Tree, backend: str, *, copy: bool = False) -> R
         result.unlink(missing_ok=True)
         began = time.monotonic()
         code, output = _python(arguments, directory, scratch)
-        run = Run(result.name, len(code_cells(read(source))), time.monotonic() - began, details=output)
-        return _judge(run, result, backend, code)
+        nb = read(source)
+        run = Run(result.name, len(code_cells(nb)), time.monotonic() - began, details=output)
+        return _judge(run, result, expected(nb, capabilities), capabilities, code)
 
 
-def _judge(run: Run, result: Path, backend: str, code: int | None) -> Run:
+def _judge(run: Run, result: Path, wanted: Kinds, capabilities: Mapping[str, bool], code: int | None) -> Run:
     if not result.exists():
         return replace(run, fault="papermill wrote no notebook")
     executed = code_cells(read(result))
     recordings = sum(is_recording(cell) for cell in executed)
     done = sum(cell.count is not None for cell in executed) - recordings
-    real, simulated = (0, done) if backend == "simulated" else (done, 0)
+    found = split(done, recordings, capabilities)
     faults = [f"cell {cell.id} {fault}" for cell in executed if (fault := _cell_fault(cell))]
     if len(executed) != run.cells:
         faults.append(f"{len(executed)} of {run.cells} cells in the result")
@@ -148,9 +150,11 @@ def _judge(run: Run, result: Path, backend: str, code: int | None) -> Run:
         faults.insert(0, f"no end within {NOTEBOOK_SECONDS} s")
     elif code:
         faults.append(f"papermill ended with {code}")
+    elif not faults and found != wanted:
+        faults.append(f"{found}; by what the cells need and the cluster can do: {wanted}")
     details = run.details if faults else ""
     fault = faults[0] if faults else ""
-    return replace(run, real=real, simulated=simulated, recorded=recordings, fault=fault, details=details)
+    return replace(run, **asdict(found), fault=fault, details=details)
 
 
 def _cell_fault(cell: Cell) -> str:

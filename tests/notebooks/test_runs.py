@@ -21,6 +21,7 @@ from k8s101.notebook.environment import kernel_environment
 from k8s101.notebook.learner import make_copies
 from k8s101.notebook.normalise import normalised_text
 
+FULL = {"containers": True}
 SANITISE = Path(__file__).with_name("sanitize.cfg")
 LESSONS = """
 repository: ""
@@ -109,7 +110,7 @@ def test_surroundings_of_the_kernel_are_clean(tree: Tree, monkeypatch: pytest.Mo
     run_on_nodes(tree)
     wanted = f"notebooks {[None, None, None, 'example.org,localhost,127.0.0.1,::1']}\n"
     assert printed(path_of(tree), "end") == wanted
-    result = runs.end_to_end(path_of(tree), tree, "nodes")
+    result = runs.end_to_end(path_of(tree), tree, "nodes", FULL)
     assert result.passed, result
     assert printed(tree.artifacts / "nodes/06-tiny.ipynb", "end") == wanted
 
@@ -228,7 +229,7 @@ def test_strict_needs_cells(tree: Tree) -> None:
 @pytest.mark.parametrize("copy", [False, True])
 def test_end_to_end_counts_what_ran(tree: Tree, copy: bool) -> None:
     run_on_nodes(tree)
-    result = runs.end_to_end(path_of(tree), tree, "nodes", copy=copy)
+    result = runs.end_to_end(path_of(tree), tree, "nodes", FULL, copy=copy)
     assert result.passed, result
     wanted = 7 if copy else 8
     assert (result.cells, result.real, result.simulated, result.recorded) == (wanted, wanted, 0, 0)
@@ -240,7 +241,7 @@ def test_end_to_end_counts_what_ran(tree: Tree, copy: bool) -> None:
 def test_end_to_end_shows_recordings_where_something_is_missing(tree: Tree) -> None:
     run_on_nodes(tree)
     (tree.root / "can.txt").write_text("no")
-    result = runs.end_to_end(path_of(tree), tree, "simulated")
+    result = runs.end_to_end(path_of(tree), tree, "simulated", {"containers": False})
     assert result.passed, result
     assert (result.real, result.simulated, result.recorded) == (0, 6, 2)
     kept = tree.artifacts / "simulated/06-tiny.ipynb"
@@ -264,6 +265,13 @@ def test_end_to_end_shows_recordings_where_something_is_missing(tree: Tree) -> N
     }
 
 
+def test_end_to_end_compares_with_what_the_cluster_can_do(tree: Tree) -> None:
+    run_on_nodes(tree)
+    (tree.root / "can.txt").write_text("no")
+    result = runs.end_to_end(path_of(tree), tree, "nodes", FULL)
+    assert result.fault == "6 real, 2 recorded; by what the cells need and the cluster can do: 8 real"
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
@@ -276,20 +284,20 @@ def test_end_to_end_shows_recordings_where_something_is_missing(tree: Tree) -> N
 )
 def test_end_to_end_sees_what_papermill_overlooks(tree: Tree, source: str, fault: str) -> None:
     change(tree, "own", source)
-    result = runs.end_to_end(path_of(tree), tree, "nodes")
+    result = runs.end_to_end(path_of(tree), tree, "nodes", FULL)
     assert re.fullmatch(fault, result.fault)
     assert (tree.artifacts / "nodes/06-tiny.ipynb").exists()
 
 
 def test_end_to_end_sees_a_kernel_that_ends_with_its_last_cell(tree: Tree) -> None:
     change(tree, "end", "import os\nos.kill(os.getpid(), 9)")
-    assert runs.end_to_end(path_of(tree), tree, "nodes").fault
+    assert runs.end_to_end(path_of(tree), tree, "nodes", FULL).fault
 
 
 def test_end_to_end_stops_a_cell_that_never_ends(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "CELL_SECONDS", 3)
     change(tree, "own", "import threading\nthreading.Event().wait()")
-    assert "06-own" in runs.end_to_end(path_of(tree), tree, "nodes").fault
+    assert "06-own" in runs.end_to_end(path_of(tree), tree, "nodes", FULL).fault
 
 
 def test_a_run_past_its_deadline_leaves_no_process(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,6 +384,7 @@ class TestCommands:
         monkeypatch.setattr(Tree.__init__, "__defaults__", (tree.root,))
         monkeypatch.setattr("k8s101.notebook.execute.execute.__defaults__", (lambda: "nodes",))
         monkeypatch.setattr("k8s101.notebook.__main__.running_backend", lambda: "nodes")
+        monkeypatch.setattr("k8s101.notebook.needs.cluster_capabilities", lambda: FULL)
 
     def call(self, *arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(main, arguments)

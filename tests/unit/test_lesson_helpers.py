@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kubernetes.client.exceptions import ApiException
 from lesson_fixtures import deployment, lesson
+from urllib3.exceptions import HTTPError
 
 from k8s101.cluster import identity
 from k8s101.cluster.settings import ROOT, Settings
@@ -149,6 +150,8 @@ def test_refusals_are_shown_as_one_sentence() -> None:
     assert friendly.lines(error) == ["The API server answers 422 Unprocessable Entity: replicas: must be positive"]
     problem = Problem("a", where="b", then="c")
     assert friendly.lines(problem) == ["a", "  where: b", "  next:  c"]
+    silence = friendly.lines(HTTPError())
+    assert silence[0] == "the cluster does not answer (HTTPError)" and "connect()" in silence[2]
 
 
 def test_a_live_view_prints_a_line_where_nobody_watches(

@@ -57,6 +57,11 @@ def move(name: str, before: str) -> Damage:
     return damage
 
 
+def need_no_containers(nb: NotebookNode, tree: Tree) -> None:
+    for cell in nb.cells:
+        cell.source = cell.source.removeprefix("%%needs containers\n")
+
+
 def insert(before: str, kind: str, source: str, *new: str, times: int = 1) -> Damage:
     def damage(nb: NotebookNode, tree: Tree) -> None:
         for number in range(times):
@@ -208,6 +213,7 @@ PLANTED: dict[str, list[Damage]] = {
         add_code("look-1", "print('more')"),
         drop("look-1"),
     ],
+    "needs_of_module": [need_no_containers],
     "executed_in_order": [uncounted, move("look-2", "make-2")],
     "clean_streams": [
         outputs("look-1", stream("careful\n", "stderr")),

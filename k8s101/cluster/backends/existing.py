@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from .base import Capabilities, Get, Parts
 
 NAMESPACE_SECONDS = 60
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+
+USUAL = Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False)
+"""What clusters of kind, k3d, minikube and clouds can do; each one is probed."""
 
 
 def check() -> None:
@@ -83,9 +87,7 @@ def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
 def capabilities(settings: Settings) -> Capabilities:
     """Return what the probe found."""
     known = probe.load(settings.state)
-    return Capabilities(
-        containers=known.containers, host_network=known.host_network, control_plane_faults=False, node_faults=False
-    )
+    return dataclasses.replace(USUAL, containers=known.containers, host_network=known.host_network)
 
 
 def stop(settings: Settings) -> None:
