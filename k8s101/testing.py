@@ -106,11 +106,14 @@ STAGES = (
     Stage("strict", NODES, (_notebooks("test", "--strict"),)),
     Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
     Stage("cluster", NODES, (_pytest("tests/cluster"),)),
+    Stage("existing", NODES, (_pytest("tests/existing/test_ours.py"),)),
     Stage("papermill", NODES, (_notebooks("papermill", "--copy"),), extra=True),
     Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
     Stage("down", NODES, (("k8s101.cli", "down"),)),
     Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
-    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged"),)),
+    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", "-s", "-m", "not slow"),)),
+    Stage("third-party", BESIDE, (_pytest("tests/existing/test_third_party.py"),)),
+    Stage("slow", BESIDE, (_pytest("tests/unprivileged", "-m", "slow"),), extra=True),
     Stage("faults", BESIDE, (_pytest("tests/faults"),), extra=True),
 )
 

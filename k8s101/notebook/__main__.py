@@ -158,10 +158,12 @@ def test(strict: bool, chosen: tuple[str, ...]) -> None:
 
 @main.command()
 @click.option("--copy", is_flag=True, help="Also run a learner's copy of each.")
+@click.option("--name", help="Directory of the results below artifacts/; the kind of cluster if left out.")
 @numbers
-def papermill(copy: bool, chosen: tuple[str, ...]) -> None:
+def papermill(copy: bool, name: str | None, chosen: tuple[str, ...]) -> None:
     """Run notebooks end to end on any cluster; results stand in artifacts/."""
-    tree, backend, able = Tree(), running_backend(), needs.cluster_capabilities()
+    tree, able = Tree(), needs.cluster_capabilities()
+    backend = name or running_backend()
     done = [
         _told(runs.end_to_end(path, tree, backend, able, copy=as_copy))
         for path in tree.paths(chosen)

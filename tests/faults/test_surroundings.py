@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import machine as machines
 import pytest
 from escapes import counted
 from machine import K8S101, Machine, assert_problem
+from production import trap
 from waiting import eventually
 
 from k8s101.cluster.binaries import ensure
-from k8s101.cluster.pki import Authority
 from k8s101.cluster.settings import CANDIDATE_RANGES, Settings
 
 DROPPED = """
@@ -154,27 +153,8 @@ def test_a_second_cluster_is_refused(running: Machine) -> None:
 @pytest.fixture
 def production(running: Machine) -> Iterator[Path]:
     """Somebody's production cluster, to which every usual place of a kubeconfig leads; the file has its requests."""
-    place = running.directory / "production"
-    place.mkdir()
-    Authority(place, "ca").issue_files(place, "server", "server", hosts=["127.0.0.1"], server=True)
-    script = Path(__file__).with_name("production.py")
-    with running.start(sys.executable, script, place) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "production",
-            "contexts": [{"name": "production", "context": {"cluster": "production", "user": "me"}}],
-            "clusters": [{"name": "production", "cluster": cluster}],
-            "users": [{"name": "me", "user": {"token": "secret"}}],
-        }
-        (running.home / ".kube").mkdir(exist_ok=True)
-        (running.home / ".kube/config").write_text(json.dumps(kubeconfig))
-        yield place / "requests"
-        server.kill()
-    (running.home / ".kube/config").unlink()
+    with trap(running) as requests:
+        yield requests
 
 
 LESSON = """

@@ -74,12 +74,6 @@ def test_scripts_can_run(script: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_binder_starts_interactively_what_it_is_given() -> None:
-    command = ["printenv", "K8S101_INTERACTIVE"]
-    done = subprocess.run([ROOT / "binder/start", *command], capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"
-
-
 def test_every_locked_package_has_hashes() -> None:
     text = (ROOT / "requirements.lock").read_text()
     blocks = re.split(r"\n(?=[a-zA-Z0-9])", text)

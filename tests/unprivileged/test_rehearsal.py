@@ -8,7 +8,8 @@ import shutil
 from small_machine import SmallMachine
 
 from k8s101.cluster.settings import ROOT
-from k8s101.notebook import lessons
+from k8s101.notebook import kinds, lessons
+from k8s101.notebook.document import read
 
 ARTIFACTS = ROOT / "artifacts/simulated"
 MODULE_SECONDS = 300
@@ -30,3 +31,13 @@ def test_every_module_runs_on_simulated_nodes(running: SmallMachine) -> None:
         assert run["cells"] == run["simulated"] + run["recorded"] > 0, name
         assert run["real"] == 0, name
     assert running.times_out_of_memory() == 0
+    total = {kind: sum(run[kind] for run in runs.values()) for kind in ("real", "simulated", "recorded")}
+    print(", ".join(f"{count} {kind}" for kind, count in total.items()), "cells in all")
+
+
+def test_readme_tells_what_ran(running: SmallMachine) -> None:
+    """The table of what is real where is computed; these are the counts of the runs above."""
+    for lesson in lessons.load(ROOT / "notebooks/lessons.yml").landed:
+        run = json.loads((ARTIFACTS / f"{lesson.number}-{lesson.slug}.json").read_text())
+        wanted = kinds.expected(read(ROOT / "notebooks" / lesson.file), kinds.able("simulated"))
+        assert wanted == kinds.Kinds(run["real"], run["simulated"], run["recorded"]), lesson.number
