@@ -18,7 +18,6 @@ import yaml
 from ..errors import Problem
 from . import identity
 from .api import Api
-from .images import HELLO
 
 CONNECT_SECONDS = 1.0
 PODS = 200
@@ -36,7 +35,6 @@ class Probe:
         version: of Kubernetes.
         nodes: how many.
         containers: whether Pods run containers.
-        images: whether a node has the workshop's images.
         host_network: whether this machine reaches Pods and Services directly.
     """
 
@@ -46,7 +44,6 @@ class Probe:
     version: str
     nodes: int
     containers: bool
-    images: bool
     host_network: bool
 
     def description(self) -> str:
@@ -102,7 +99,6 @@ def examine(kubeconfig: Path) -> Probe:
             version=api.get("/version")["gitVersion"],
             nodes=len(nodes),
             containers=_has_containers(nodes, pods),
-            images=any(_has_images(node) for node in nodes),
             host_network=_reaches(api, kubeconfig, pods),
         )
 
@@ -124,11 +120,6 @@ def _has_containers(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> 
     if running:
         return any(status.get("containerID") for status in running)
     return any(not is_simulated(node) for node in nodes)
-
-
-def _has_images(node: dict[str, Any]) -> bool:
-    names = [name for image in node["status"].get("images", []) for name in image.get("names") or []]
-    return any(name.startswith(f"{HELLO}:") for name in names)
 
 
 def _reaches(api: Api, kubeconfig: Path, pods: list[dict[str, Any]]) -> bool:

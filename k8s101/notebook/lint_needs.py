@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from k8s101.notebook import lessons, recorded
 from k8s101.notebook.lint import Hit, Module, Rule
 from k8s101.notebook.names import names
+
+OWN_NODE = re.compile(r"\bworker-\d")
 
 
 def needs_after_prepare(module: Module) -> Iterator[Hit]:
@@ -76,6 +79,13 @@ def needs_of_module(module: Module) -> Iterator[Hit]:
         yield None, f"lessons.yml says that it needs {need}, and no cell does", "take it off there"
 
 
+def needs_for_names(module: Module) -> Iterator[Hit]:
+    """Only our own nodes are called worker-1; a cell for every cluster finds out what they are called."""
+    for cell in module.code:
+        if OWN_NODE.search(cell.python) and "node_faults" not in cell.needs:
+            yield cell, "names a node, and other clusters have other names", "take a name from the API, such as min(…)"
+
+
 RULES: tuple[Rule, ...] = (
     needs_after_prepare,
     needs_first_line,
@@ -83,4 +93,6 @@ RULES: tuple[Rule, ...] = (
     needs_unique,
     needs_recorded,
     needs_of_module,
+    needs_for_names,
 )
+WARNINGS: tuple[Rule, ...] = (needs_for_names,)

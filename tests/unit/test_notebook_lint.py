@@ -214,6 +214,7 @@ PLANTED: dict[str, list[Damage]] = {
         drop("look-1"),
     ],
     "needs_of_module": [need_no_containers],
+    "needs_for_names": [add_code("look-1", "node = 'worker-1'")],
     "executed_in_order": [uncounted, move("look-2", "make-2")],
     "clean_streams": [
         outputs("look-1", stream("careful\n", "stderr")),
