@@ -1,6 +1,6 @@
 """kwokctl as a peer: the same binaries, simulated nodes, in a network namespace of its own.
 
-It listens on all interfaces, so the namespace has nothing but loopback.
+It listens on all interfaces, so no interface of that namespace leads anywhere.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 NETWORK = "k8s101-peer"
@@ -34,6 +34,23 @@ def environment(directory: Path, paths: Mapping[str, Path]) -> dict[str, str]:
     }
 
 
+def isolate(run: Callable[[Sequence[str]], object]) -> None:
+    """Give a network namespace its loopback, and a default route that kube-apiserver takes an address from.
+
+    Args:
+        run: runs `ip` with arguments in that namespace.
+    """
+    for line in (
+        "link set lo up",
+        "link add nowhere type veth peer name beyond",
+        "link set beyond up",
+        "link set nowhere up",
+        "address add 198.51.100.2/24 dev nowhere",
+        "route add default via 198.51.100.1",
+    ):
+        run(line.split())
+
+
 class Kwokctl:
     """One cluster made by kwokctl.
 
@@ -50,7 +67,7 @@ class Kwokctl:
     def create(self) -> float:
         """Create the cluster and three nodes; return how long that took, in seconds."""
         subprocess.run(["ip", "netns", "add", NETWORK], check=True)
-        subprocess.run(["ip", "-n", NETWORK, "link", "set", "lo", "up"], check=True)
+        isolate(lambda arguments: subprocess.run(["ip", "-n", NETWORK, *arguments], check=True))
         began = time.monotonic()
         self._run("create", "cluster", "--name=peer", "--wait=60s")
         self._run("scale", "node", "--name=peer", "--replicas=3")

@@ -1,6 +1,6 @@
 """A cluster that kwokctl made, with names, versions and rights of its own, on a machine of its own.
 
-kwokctl listens on all interfaces; that machine has nothing but loopback.
+kwokctl listens on all interfaces; none of that machine leads anywhere.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Theirs:
         )
 
     def create(self) -> None:
+        peer.isolate(lambda arguments: _good(self.machine.run("ip", *arguments)))
         self.kwokctl("create", "cluster", "--wait=60s")
         self.kwokctl("scale", "node", "--replicas=3")
         self.alone.write_text(self.kubectl("config", "view", "--raw", "--flatten", "--minify"))

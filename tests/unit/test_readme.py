@@ -11,6 +11,8 @@ import pytest
 
 from k8s101 import cli, readme
 from k8s101.cluster.settings import ROOT
+from k8s101.notebook import kinds
+from k8s101.notebook.document import code_cells, read
 
 TEXTS = ("README.md", "CONTRIBUTING.md")
 LINK = re.compile(r"\]\(([^)#\s]+)")
@@ -57,6 +59,27 @@ def test_measurements_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "1234.5 MB" in table
     monkeypatch.setattr(readme, "RESULTS", tmp_path / "none.json")
     assert "make bench" in readme.benchmarks()
+
+
+def test_binder_has_a_link_where_the_repository_is_public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = re.sub(r"^repository: .*$", 'repository: "someone/course"', readme.LESSONS.read_text(), flags=re.MULTILINE)
+    file = tmp_path / "lessons.yml"
+    file.write_text(lines)
+    monkeypatch.setattr(readme, "LESSONS", file)
+    assert "https://mybinder.org/v2/gh/someone/course/HEAD?urlpath=lab/tree/work/00-start-here.ipynb" in readme.binder()
+    file.write_text(lines.replace('"someone/course"', '""'))
+    assert "://" not in readme.binder()
+
+
+def test_what_is_real_follows_from_needs_and_capabilities() -> None:
+    full, bare = kinds.able("nodes"), kinds.able("simulated")
+    assert all(full.values()) and not bare["containers"]
+    nb = read(ROOT / "notebooks/06-deployments.ipynb")
+    code = code_cells(nb)
+    assert kinds.expected(nb, full) == kinds.Kinds(real=len(code))
+    recorded = len([cell for cell in code if "containers" in cell.needs])
+    assert kinds.expected(nb, bare) == kinds.Kinds(simulated=len(code) - recorded, recorded=recorded)
+    assert kinds.expected(nb, kinds.able("existing")).real == len(code)
 
 
 @pytest.mark.parametrize("name", TEXTS)
