@@ -25,7 +25,7 @@ from supervisor.xmlrpc import Faults, RPCError
 from . import rpc
 from .backends.node_files import write_node_files
 from .component import PAUSED
-from .components.control_plane import etcd_url, write_encryption
+from .components.control_plane import encrypts, etcd_url, write_encryption
 from .settings import Settings
 
 NODE_CALL_SECONDS = 10
@@ -205,11 +205,16 @@ class Control:
         return self._threads.run(read)
 
     def encrypt_secrets(self, enabled: bool) -> bool:
-        """Switch encryption of Secrets in etcd on or off; the API server reads the file again by itself."""
+        """Switch encryption of Secrets in etcd on or off; the API server reads the file again by itself.
+
+        Returns:
+            Whether it was the other way before.
+        """
         if not isinstance(enabled, bool):
             raise RPCError(Faults.INCORRECT_PARAMETERS, "true or false")
+        before = encrypts(self._settings)
         write_encryption(self._settings, enabled=enabled)
-        return True
+        return before != enabled
 
 
 def process_row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:

@@ -74,6 +74,36 @@ class Part:
             api.rest.call("DELETE", api.rest.resource("node").path(None, self.name))
         print(f"{self.name} removed")
 
+    def read_key(self, key: str) -> bytes:
+        """Return what etcd holds under a key, byte by byte; nothing if there is no such key.
+
+        Raises:
+            Problem: this part is not etcd.
+        """
+        self._must_be("etcd")
+        return bytes(self._cluster.control("read_key", key))
+
+    def encrypt_secrets(self, enabled: bool) -> None:
+        """Let the API server encrypt the Secrets that it writes, or no longer, and print one line.
+
+        It looks at its configuration once a minute by itself; a restart saves the wait.
+
+        Raises:
+            Problem: this part is not the API server, or it does not come back.
+        """
+        self._must_be("kube-apiserver")
+        if self._cluster.control("encrypt_secrets", enabled):
+            self._real.stop()
+            self._wait(False)
+            self._real.start()
+            api = self._cluster.api
+            api.wait("the API server is ready", lambda: api.call("GET", "/readyz", timeout=2).ok, NODE_SECONDS)
+        print(f"{self.name} writes Secrets {'encrypted' if enabled else 'as they are'}")
+
+    def _must_be(self, name: str) -> None:
+        if self.name != name:
+            raise Problem(f"{self.name} cannot do this", where="this cell", then=f'component("{name}")')
+
     @property
     def running(self) -> bool:
         """Whether its process runs."""

@@ -47,8 +47,8 @@ class Forward:
         return self._session.post(self.url + path, timeout=REQUEST_SECONDS)
 
     def json(self, path: str = "/") -> Any:
-        """Send a GET request and return the decoded answer."""
-        answer = self.get(path)
+        """Send a GET request for JSON and return the decoded answer."""
+        answer = self._session.get(self.url + path, headers={"Accept": "application/json"}, timeout=REQUEST_SECONDS)
         answer.raise_for_status()
         return answer.json()
 

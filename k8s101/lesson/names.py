@@ -13,6 +13,9 @@ LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 _POD = re.compile(rf"-(?:[{LETTERS}]{{6,10}}-)?[{LETTERS}]{{5}}\b")
 _HASH = re.compile(rf"-[{LETTERS}]{{8,10}}\b")
+_RUN = re.compile(r"-\d{8}(?:-…)?(?![\w.])")
+"""What a CronJob appends to its name: the time of the run, in minutes since 1970, and perhaps a Pod's own part."""
+
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(:\d+)?\b")
 _TIME = re.compile(r"\b\d+(?:\.\d+)?(?:ms|s)\b")
 
@@ -25,12 +28,12 @@ def short(item: Object) -> str:
     if template and f"-{template}" in name:
         return name.split(f"-{template}")[0] + "-…"
     prefix = meta.get("generateName")
-    return f"{prefix}…" if prefix else name
+    return _RUN.sub("-…", f"{prefix}…" if prefix else name)
 
 
 def tidy(text: str) -> str:
     """Replace generated names, addresses and durations in a sentence of Kubernetes."""
-    text = _POD.sub("-…", text)
+    text = _RUN.sub("-…", _POD.sub("-…", text))
     text = _HASH.sub("-…", text)
     text = _ADDRESS.sub(r"<address>\1", text)
     return _TIME.sub("<time>", text)

@@ -135,6 +135,31 @@ def _revision(api: Api, item: Object) -> str:
     return revision(item)
 
 
+def _keys(api: Api, item: Object) -> str:
+    """Return the names in a ConfigMap or Secret, never what stands behind them."""
+    return ",".join(sorted({**(item.get("data") or {}), **(item.get("binaryData") or {})}))
+
+
+def _immutable(api: Api, item: Object) -> str:
+    return "yes" if item.get("immutable") else "no"
+
+
+def _job_state(api: Api, job: Object) -> str:
+    for kind in ("Complete", "Failed", "Suspended"):
+        entry = condition(job, kind)
+        if entry.get("status") == "True":
+            return f"{kind}: {entry['reason']}" if kind == "Failed" else kind
+    return "running"
+
+
+def _active(api: Api, cronjob: Object) -> str:
+    return str(len(cronjob.get("status", {}).get("active") or []))
+
+
+def _suspended(api: Api, cronjob: Object) -> str:
+    return "yes" if cronjob["spec"].get("suspend") else "no"
+
+
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "Pod": (
         ("NAME", _name),
@@ -167,6 +192,22 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "EndpointSlice": (("NAME", _name), ("ENDPOINTS", _endpoints), ("OWNER", _owner)),
     "Event": (("ABOUT", _about), ("REASON", _text("reason")), ("FROM", _reporter), ("MESSAGE", _message)),
+    "ConfigMap": (("NAME", _name), ("KEYS", _keys), ("IMMUTABLE", _immutable)),
+    "Secret": (("NAME", _name), ("TYPE", _text("type")), ("KEYS", _keys), ("IMMUTABLE", _immutable)),
+    "Job": (
+        ("NAME", _name),
+        ("WANTED", _count("spec", "completions")),
+        ("SUCCEEDED", _count("status", "succeeded")),
+        ("FAILED", _count("status", "failed")),
+        ("STATE", _job_state),
+    ),
+    "CronJob": (
+        ("NAME", _name),
+        ("SCHEDULE", _text("spec", "schedule")),
+        ("POLICY", _text("spec", "concurrencyPolicy")),
+        ("SUSPENDED", _suspended),
+        ("ACTIVE", _active),
+    ),
     "Node": (("NAME", _name), ("READY", _node_ready), ("VERSION", _text("status", "nodeInfo", "kubeletVersion"))),
 }
 

@@ -28,7 +28,8 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
     Args:
         target: `kind/name`.
         until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
-            than True), `rolled out`, `deleted`, or a path with a value, `{.status.readyReplicas}=5`.
+            than True), `rolled out`, `deleted`, a path with a value, `{.status.readyReplicas}=5`, or a path
+            alone, `{.status.lastScheduleTime}`, which waits until there is something.
         timeout: seconds.
 
     Raises:
@@ -86,6 +87,8 @@ def _test(until: str) -> Test:
         return rolled_out
     if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
         return lambda item: _path_equals(item, path[1], path[2])
+    if alone := re.fullmatch(r"\{\.([\w.\[\]]+)\}", until):
+        return lambda item: _path_is_there(item, alone[1])
     kind, _, status = until.partition("=")
     return lambda item: _has_condition(item, kind, status or "True")
 
@@ -102,14 +105,24 @@ def _has_condition(item: Object | None, kind: str, status: str) -> str | None:
 
 
 def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
+    found = _at(item, path)
+    text = str(found).lower() if isinstance(found, bool) else str(found)
+    return f"{path.rpartition('.')[2]}={text}" if text == wanted else None
+
+
+def _path_is_there(item: Object | None, path: str) -> str | None:
+    return None if _at(item, path) in (None, "", [], {}) else f"{path.rpartition('.')[2]} is there"
+
+
+def _at(item: Object | None, path: str) -> Any:
+    """Return what stands at a path, None if there is nothing."""
     found: Any = item
     for part in re.findall(r"\w+|\[\d+\]", path):
         try:
             found = found[int(part[1:-1])] if part.startswith("[") else found[part]
         except (KeyError, IndexError, TypeError):
             return None
-    text = str(found).lower() if isinstance(found, bool) else str(found)
-    return f"{path.rpartition('.')[2]}={text}" if text == wanted else None
+    return found
 
 
 def rolled_out(item: Object | None) -> str | None:

@@ -76,7 +76,7 @@ def test_a_forgotten_blank_is_an_error(api: Api) -> None:
         apply.apply("zero-downtime.yaml", surge=1)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("0[06]-*/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("[0-9][0-9]-*/*.yaml")), ids=lambda path: path.name)
 def test_manifests_are_commented_and_valid_yaml(path: Path) -> None:
     assert path.read_text().startswith("# ")
     assert apply.parse(path.read_text(), path.name)
@@ -98,6 +98,9 @@ def test_manifests_are_commented_and_valid_yaml(path: Path) -> None:
         ("{.status.list[1].name}=b", {"list": [{"name": "a"}, {"name": "b"}]}, "name=b"),
         ("{.status.list[2].name}=b", {"list": []}, None),
         ("{.spec.paused}=true", {}, None),
+        ("{.status.list[0]}", {"list": [{"name": "a"}]}, "list[0] is there"),
+        ("{.status.list}", {"list": []}, None),
+        ("{.status.list}", {}, None),
     ],
 )
 def test_conditions_are_read_from_the_status(until: str, change: dict[str, object], words: str | None) -> None:

@@ -39,6 +39,8 @@ def test_importing_the_package_does_not_wait_for_the_kubernetes_client() -> None
         ("Created pod: hello-84577cc65d-5dwgt", "Created pod: hello-…"),
         ("Scaled up replica set hello-84577cc65d from 0 to 3", "Scaled up replica set hello-… from 0 to 3"),
         ("pod/countdown-x7k2p", "pod/countdown-…"),
+        ("Created job report-29665479", "Created job report-…"),
+        ("pod/report-29401003-x7k2p", "pod/report-…"),
         ('Get "http://10.244.1.7:8000/": refused', 'Get "http://<address>:8000/": refused'),
         ("took 1.25s", "took <time>"),
     ],

@@ -178,6 +178,12 @@ def write_encryption(settings: Settings, *, enabled: bool) -> None:
     write_private(path, yaml.safe_dump(configuration, sort_keys=False))
 
 
+def encrypts(settings: Settings) -> bool:
+    """Tell whether the API server's configuration lets it encrypt the Secrets that it writes."""
+    configuration = yaml.safe_load((settings.state / "encryption.yaml").read_text())
+    return "identity" not in configuration["resources"][0]["providers"][0]
+
+
 def _secretbox(settings: Settings) -> dict:
     key_file = settings.pki / "secrets.key"
     if not key_file.exists():
