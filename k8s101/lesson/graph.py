@@ -195,34 +195,17 @@ def _mounts(items: dict[str, Object]) -> Iterable[Edge]:
     by_name = {(item["kind"], item["metadata"]["name"]): uid for uid, item in items.items()}
     for uid, item in items.items():
         if item["kind"] == "Pod":
-            used = sorted({*_in_volumes(item["spec"]), *_in_variables(item["spec"])})
-            yield from (Edge(uid, by_name[key], "mounts") for key in used if key in by_name)
+            for volume in item["spec"].get("volumes") or []:
+                used = (
+                    ("PersistentVolumeClaim", volume.get("persistentVolumeClaim", {}).get("claimName")),
+                    ("ConfigMap", volume.get("configMap", {}).get("name")),
+                    ("Secret", volume.get("secret", {}).get("secretName")),
+                )
+                yield from (Edge(uid, by_name[key], "mounts") for key in used if key in by_name)
         elif item["kind"] == "PersistentVolumeClaim":
             key = ("PersistentVolume", item["spec"].get("volumeName"))
             if key in by_name:
                 yield Edge(uid, by_name[key], "binds")
-
-
-def _in_volumes(spec: Object) -> Iterable[tuple[str, str]]:
-    """Yield kind and name of what a Pod mounts."""
-    for volume in spec.get("volumes") or []:
-        yield "PersistentVolumeClaim", volume.get("persistentVolumeClaim", {}).get("claimName", "")
-        yield "Secret", volume.get("secret", {}).get("secretName", "")
-        for source in (volume, *volume.get("projected", {}).get("sources", [])):
-            yield "ConfigMap", source.get("configMap", {}).get("name", "")
-            yield "Secret", source.get("secret", {}).get("name", "")
-
-
-def _in_variables(spec: Object) -> Iterable[tuple[str, str]]:
-    """Yield kind and name of what a Pod's containers get variables from."""
-    for container in (*(spec.get("initContainers") or []), *spec["containers"]):
-        for source in (
-            *container.get("envFrom", []),
-            *(entry.get("valueFrom", {}) for entry in container.get("env", [])),
-        ):
-            for kind, word in (("ConfigMap", "configMap"), ("Secret", "secret")):
-                for form in ("Ref", "KeyRef"):
-                    yield kind, source.get(word + form, {}).get("name", "")
 
 
 def _without_idle(graph: Graph) -> Graph:

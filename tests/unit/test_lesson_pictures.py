@@ -12,7 +12,7 @@ from lesson_fixtures import Object, Recording, deployment, owned, pod, replicase
 
 from k8s101.lesson import timeline
 from k8s101.lesson.draw import picture
-from k8s101.lesson.graph import Edge, Graph, Node, _mounts, _node, _owned, _without_idle
+from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle
 from k8s101.lesson.picture import Picture
 from k8s101.lesson.rollout import bounds, last_rollout
 
@@ -83,27 +83,6 @@ def test_old_replicasets_without_pods_are_left_out() -> None:
     old, new = replicaset("1", "1.0.0", 0), replicaset("2", "1.0.1")
     graph = graph_of(deployment(), old, new, pod("a", new))
     assert [node.facts[0] for node in graph.nodes.values() if node.kind == "ReplicaSet"] == ["revision 2"]
-
-
-def test_a_pod_uses_what_it_mounts_and_what_its_variables_come_from() -> None:
-    parent = replicaset("1", "1.0.0")
-    user = pod("p", parent)
-    user["spec"] = {
-        "containers": [
-            {
-                "envFrom": [{"configMapRef": {"name": "a"}}],
-                "env": [{"name": "B", "valueFrom": {"secretKeyRef": {"name": "b", "key": "k"}}}],
-            }
-        ],
-        "volumes": [
-            {"configMap": {"name": "c"}},
-            {"projected": {"sources": [{"secret": {"name": "d"}}, {"configMap": {"name": "a"}}]}},
-        ],
-    }
-    kinds = {"a": "ConfigMap", "b": "Secret", "c": "ConfigMap", "d": "Secret", "e": "Secret"}
-    items = [user, *(owned(name, kind, name) for name, kind in kinds.items())]
-    edges = _mounts({item["metadata"]["uid"]: item for item in items})
-    assert sorted(edge.target for edge in edges) == ["a", "b", "c", "d"]
 
 
 def test_below_keeps_only_what_can_be_reached() -> None:
