@@ -111,7 +111,7 @@ def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
 
 
 def _path_is_there(item: Object | None, path: str) -> str | None:
-    return None if _at(item, path) in (None, "", [], {}) else f"{path.rpartition('.')[2]} is there"
+    return None if _at(item, path) in (None, "", [], {}) else f"{path} is there"
 
 
 def _at(item: Object | None, path: str) -> Any:

@@ -98,7 +98,7 @@ def test_manifests_are_commented_and_valid_yaml(path: Path) -> None:
         ("{.status.list[1].name}=b", {"list": [{"name": "a"}, {"name": "b"}]}, "name=b"),
         ("{.status.list[2].name}=b", {"list": []}, None),
         ("{.spec.paused}=true", {}, None),
-        ("{.status.list[0]}", {"list": [{"name": "a"}]}, "list[0] is there"),
+        ("{.status.list[0]}", {"list": [{"name": "a"}]}, "status.list[0] is there"),
         ("{.status.list}", {"list": []}, None),
         ("{.status.list}", {}, None),
     ],

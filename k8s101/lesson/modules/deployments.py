@@ -118,6 +118,26 @@ QUESTIONS = (
         },
         _bad_release,
     ),
+    Question(
+        "new-rollout",
+        "What makes a Deployment replace its Pods?",
+        {
+            "any change of the Deployment": "A new number of replicas only adds Pods or takes some away.",
+            "a change of its Pod template": "a new template is a new revision, and its ReplicaSet makes new Pods",
+            "a change of anything that its Pods use": "It compares templates; what they refer to is not looked at.",
+        },
+        "a change of its Pod template",
+    ),
+    Question(
+        "ended",
+        "The only container of a Deployment's Pod ends without an error. What happens?",
+        {
+            "the Pod is completed": "Pods of a Deployment are meant to run for ever.",
+            "the container is started again": "the Pods of a Deployment have restartPolicy Always",
+            "the Pod is deleted and replaced": "The Pod stays; the kubelet restarts containers inside it.",
+        },
+        "the container is started again",
+    ),
 )
 
 

@@ -1,0 +1,318 @@
+"""Module 10, Jobs and CronJobs: what it asks and how its exercises are checked."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from k8s101.errors import Problem
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import why_workload
+from k8s101.lesson.names import condition, owner
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.wait import poll
+
+DUE = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+"""The annotation that says when a run was due; runs made by hand have none."""
+
+FINISHED = ("Succeeded", "Failed")
+JOB_SECONDS = 60
+MINUTE_SECONDS = 10
+ONE_DAY = 24 * 60
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _born(item: Object) -> datetime:
+    return _time(item["metadata"]["creationTimestamp"])
+
+
+def _due(job: Object) -> datetime:
+    return _time(job["metadata"]["annotations"][DUE])
+
+
+def _runs(api: Api, name: str) -> list[Object]:
+    """Return the Jobs that a CronJob has, by schedule or by hand."""
+    item = api.get(f"cronjob/{name}")
+    return [job for job in api.list("Job") if item and owner(job) == item["metadata"]["uid"]]
+
+
+def _scheduled(api: Api, name: str) -> list[Object]:
+    """Return the Jobs that a CronJob has made by itself, the first one due first."""
+    own = [job for job in _runs(api, name) if DUE in job["metadata"].get("annotations", {})]
+    return sorted(own, key=_due)
+
+
+def _pods(api: Api, job: str) -> list[Object]:
+    return api.list("Pod", f"batch.kubernetes.io/job-name={job}")
+
+
+def _first_run(before: Before, api: Api) -> str:
+    due, born = _due(_scheduled(api, "report")[0]), _born(api.get("cronjob/report") or {})
+    if due <= born:
+        return "at once"
+    return "at the next full minute" if due.second == 0 else "one minute after you create it"
+
+
+def _missed(before: Before, api: Api) -> str:
+    runs = _scheduled(api, "allow")
+    made_up = [job for job in runs if _due(job) <= min(_born(run) for run in runs)]
+    return {0: "none: what is missed is missed", 1: "one, at once"}.get(len(made_up), "five, one after the other")
+
+
+def _after_the_end(before: Before, api: Api) -> str:
+    pods = _pods(api, "countdown")
+    if not pods:
+        return "it is deleted"
+    return "it stays, completed" if pods[0]["status"]["phase"] == "Succeeded" else "its container starts again"
+
+
+def _deleted(before: Before, api: Api) -> str:
+    if api.get("job/countdown"):
+        return "nothing: a Job with Pods cannot be deleted"
+    left = _pods(api, "countdown")
+    return "it stays, with no owner" if left and not owner(left[0]) else "it goes, too"
+
+
+def _six_pages(before: Before, api: Api) -> str:
+    return {1: "one", 3: "three", 6: "six"}.get(len(_pods(api, "pages")), "some other number")
+
+
+def _tries(before: Before, api: Api) -> str:
+    return {1: "one", 2: "two"}.get(len(_pods(api, "import")), "as many as it takes")
+
+
+def _lost_work(before: Before, api: Api) -> str:
+    deadline = time.monotonic() + MINUTE_SECONDS
+    while True:  # what the controller does at a full minute it does one after the other
+        losers = [name for name in ("allow", "forbid", "replace") if _lost_runs(api, name)]
+        if losers or time.monotonic() > deadline:
+            return losers[0] if len(losers) == 1 else "all of them" if losers else "none of them"
+        time.sleep(0.2)
+
+
+def _lost_runs(api: Api, name: str) -> set[str]:
+    """Return the Jobs that a CronJob has made and that are gone, though they had not ended."""
+    uid = (api.get(f"cronjob/{name}") or {})["metadata"]["uid"]
+    told = api.rest.list("Event", api.namespace, f"involvedObject.uid={uid}")
+
+    def jobs(reason: str) -> set[str]:
+        texts = [str(event["message"]) for event in told if event["reason"] == reason]
+        return {found for text in texts for found in re.findall(rf"{name}-\d+", text)}
+
+    here = {job["metadata"]["name"] for job in _runs(api, name)}
+    return jobs("SuccessfulCreate") - jobs("SawCompletedJob") - here
+
+
+QUESTIONS = (
+    Question(
+        "first-run",
+        "You create a CronJob for every minute. When is its first run?",
+        {
+            "at once": "A CronJob does nothing when it is created; it waits for its time.",
+            "at the next full minute": "a schedule names moments of the clock, not distances",
+            "one minute after you create it": "It does not count from its creation: it looks at the clock.",
+        },
+        _first_run,
+    ),
+    Question(
+        "missed",
+        "A CronJob for every minute was suspended for five minutes. You let it go on. How many runs are made up for?",
+        {
+            "none: what is missed is missed": "It would be so with a short startingDeadlineSeconds.",
+            "one, at once": "it looks for the latest moment that it missed, and only for that",
+            "five, one after the other": "It does not work through a list of what it missed.",
+        },
+        _missed,
+    ),
+    Question(
+        "after-the-end",
+        "The container of the Job ends with exit code 0. What becomes of its Pod?",
+        {
+            "its container starts again": "That is how a Deployment's Pods behave; here restartPolicy is Never.",
+            "it stays, completed": "it takes no CPU or memory, and its log can be read",
+            "it is deleted": "It is kept, so that you can look at it.",
+        },
+        _after_the_end,
+    ),
+    Question(
+        "deleted",
+        "You delete the Job with the Python client and say no more. What happens to its Pod?",
+        {
+            "it goes, too": "So it is with kubectl, which asks for it; the bare API does not for Jobs.",
+            "it stays, with no owner": "for Jobs the API's default is to leave Pods behind",
+            "nothing: a Job with Pods cannot be deleted": "Owners can always be deleted.",
+        },
+        _deleted,
+    ),
+    Question(
+        "six-pages",
+        "Six pages, three at a time. How many Pods are there when all is done?",
+        {
+            "one": "One Pod could print them one after the other, but it has one number only.",
+            "three": "A Pod is not used twice: when it has ended, the next page gets a new one.",
+            "six": "each page has a Pod of its own",
+        },
+        _six_pages,
+    ),
+    Question(
+        "tries",
+        "The import finds no list and fails. backoffLimit is 1. How many Pods are started?",
+        {
+            "one": "The limit counts the tries after the first failure.",
+            "two": "the first, and one try more",
+            "as many as it takes": "A Job without a limit would still give up after six tries more.",
+        },
+        _tries,
+    ),
+    Question(
+        "lost-work",
+        "A full minute comes while all three are still busy. Which one throws away work that it has begun?",
+        {
+            "allow": "It starts a second run beside the first one.",
+            "forbid": "It skips the new run and lets the old one work.",
+            "replace": "it deletes the run that is busy, and starts anew",
+            "none of them": "One of them is told to, by its policy.",
+        },
+        _lost_work,
+    ),
+)
+
+
+def _ended(job: Object | None) -> str | None:
+    """Return how a Job has ended, None if it has not."""
+    for kind in ("Complete", "Failed"):
+        if condition(job or {}, kind).get("status") == "True":
+            return kind
+    return None
+
+
+def _mail_begun(api: Api) -> str | None:
+    return None if api.get("job/mail") else "there is no Job mail yet"
+
+
+def _mailed(api: Api) -> Iterator[Finding]:
+    again = 'delete the Job (kubectl("delete job mail")) and try again'
+    try:
+        poll("job/mail", _ended, JOB_SECONDS, "finished")
+    except Problem as problem:
+        yield Finding(False, problem.found)
+        return
+    job = api.get("job/mail") or {}
+    reason = condition(job, "Failed").get("reason")
+    yield Finding(not reason, f"mail has failed: {reason}; {why_workload(api, job)}" if reason else "mail is complete")
+    sent = job["status"].get("succeeded", 0)
+    yield Finding(sent == 5, f"{sent} Pods ended well" + ("" if sent == 5 else f", the task wants 5: {again}"))
+    numbers = job["status"].get("completedIndexes")
+    nameless = f"its Pods have no numbers: completionMode is {job['spec']['completionMode']}; {again}"
+    yield Finding(bool(numbers), f"each had a number of its own: {numbers}" if numbers else nameless)
+    most = _most_at_once(api, job)
+    wrong = f"{most} Pods at a time, the task says 2: look at parallelism; {again}"
+    yield Finding(most == 2, "two at a time" if most == 2 else wrong)
+
+
+def _most_at_once(api: Api, job: Object) -> int:
+    """Return how many Pods of a Job worked at the same time, as the lesson's recorder saw it."""
+    if api.recorder is None:
+        raise Problem("nothing was recorded", where="this lesson", then="run the notebook from its first cell")
+    api.recorder.catch_up()
+    busy: set[str] = set()
+    most = 0
+    for seen in api.recorder.history("Pod"):
+        if owner(seen.object) != job["metadata"]["uid"]:
+            continue
+        over = seen.type == "DELETED" or seen.object["status"].get("phase") in FINISHED
+        busy = busy - {seen.uid} if over else busy | {seen.uid}
+        most = max(most, len(busy))
+    return most
+
+
+def _backup_begun(api: Api) -> str | None:
+    return None if api.get("cronjob/backup") else "there is no CronJob backup yet"
+
+
+def _backed_up(api: Api) -> Iterator[Finding]:
+    item = api.get("cronjob/backup") or {}
+    spec = item["spec"]
+    schedule = spec["schedule"]
+    times = starts_a_day(schedule)
+    good = times == ONE_DAY // 5
+    often = f"{times} times a day" if times else "on some days only"
+    yield Finding(good, "it starts every five minutes" if good else f'"{schedule}" starts it {often}')
+    yield Finding(not spec.get("suspend"), "it is suspended" if spec.get("suspend") else "it is not suspended")
+    policy = spec["concurrencyPolicy"]
+    alone = "no two runs at the same time" if policy != "Allow" else "two runs may overlap: concurrencyPolicy is Allow"
+    yield Finding(policy != "Allow", alone)
+    runs = [job for job in _runs(api, "backup") if DUE not in job["metadata"].get("annotations", {})]
+    yield Finding(bool(runs), "a run was started by hand" if runs else "no run was started by hand yet")
+    run = max(runs, key=_born)
+    try:
+        poll(f"job/{run['metadata']['name']}", _ended, JOB_SECONDS, "finished")
+    except Problem as problem:
+        yield Finding(False, problem.found)
+        return
+    run = api.get(f"job/{run['metadata']['name']}") or run
+    limit = run["spec"].get("activeDeadlineSeconds")
+    late = "it may take for ever" if limit is None else f"it is stopped after {limit} s"
+    in_time = limit is not None and limit <= 60
+    yield Finding(in_time, late + ("" if in_time else ": look at activeDeadlineSeconds, and start a new run"))
+    failed = condition(run, "Failed").get("reason")
+    yield Finding(not failed, f"it has failed: {failed}; {why_workload(api, run)}" if failed else "it is complete")
+
+
+def starts_a_day(schedule: str) -> int | None:
+    """Return how often a schedule starts something each day; None if not every day is the same.
+
+    Args:
+        schedule: five fields, or a word (kubernetes.io/docs/concepts/workloads/controllers/cron-jobs).
+    """
+    words = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *"}
+    if every := re.fullmatch(r"@every (\d+)m", schedule):
+        return ONE_DAY // max(int(every[1]), 1)
+    fields = words.get(schedule, schedule).split()
+    if len(fields) != 5 or any(field not in ("*", "?", "*/1") for field in fields[2:]):
+        return None
+    minutes, hours = _field(fields[0], 60), _field(fields[1], 24)
+    return len(minutes) * len(hours)
+
+
+def _field(text: str, size: int) -> set[int]:
+    """Return the numbers that a field of a schedule stands for."""
+    found: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = (f"0-{size - 1}" if span in ("*", "?") else span).partition("-")
+        end = int(last) if dash else size - 1 if step else int(first)
+        found |= set(range(int(first), end + 1, int(step or 1)))
+    return found
+
+
+EXERCISES = (
+    Exercise(
+        "mail",
+        _mail_begun,
+        _mailed,
+        (
+            "pages.yaml prints six pages, three at a time, and each Pod knows its own.",
+            "completions says how many, parallelism how many at a time; completionMode gives out numbers.",
+            'completions=5, parallelism=2, mode="Indexed"; a Job that exists is deleted first: '
+            'kubectl("delete job mail")',
+        ),
+    ),
+    Exercise(
+        "backup",
+        _backup_begun,
+        _backed_up,
+        (
+            "Begin with report.yaml. Which of its lines says when, and which policy has no two runs at a time?",
+            'kubectl("explain job.spec.activeDeadlineSeconds") says how a run is stopped; '
+            'kubectl("explain cronjob.spec.schedule") how minutes are written. Start a run as you did in step 1.',
+            'apply("solution-backup.yaml"), then kubectl("create job now --from=cronjob/backup")',
+        ),
+    ),
+)

@@ -1,0 +1,183 @@
+"""Module 09 on the real cluster: every check fails before, passes after the solution, and names causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from k8s101 import apply, component, connect, kubectl, show, wait_for
+from k8s101.errors import Problem
+from k8s101.lesson import bank, checks
+from k8s101.lesson.session import Api, make_current
+
+pytestmark = pytest.mark.cluster
+
+HELLO = "docker.io/kubernetes101/hello:1.0.0"
+PASSWORD = "not-a-real-one"
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Api]:
+    api = connect("configmaps-and-secrets")
+    kubectl("create configmap settings --from-literal=APP_COLOR=blue --from-literal=APP_MODE=demo")
+    apply("login.yaml", password=PASSWORD)
+    yield api
+    api.core.delete_namespace(api.namespace)
+
+
+@pytest.fixture
+def api(opened: Api) -> Iterator[Api]:
+    make_current(opened)
+    yield opened
+    kubectl("delete deployments --all --cascade=foreground --timeout=60s")
+    kubectl("delete configmap notice --ignore-not-found")
+
+
+def last_line(api: Api, name: str) -> str:
+    return list(checks.examine(api, bank.exercise(api.slug, name)).lines())[-1]
+
+
+def assert_passes(api: Api, name: str) -> None:
+    found = checks.examine(api, bank.exercise(api.slug, name))
+    assert found.passed, list(found.lines())
+
+
+def test_nothing_is_attempted_at_the_start(api: Api) -> None:
+    assert last_line(api, "handover") == "○ not attempted: there is no Deployment shop yet"
+    assert last_line(api, "follow") == "○ not attempted: there is no Deployment board yet"
+
+
+def shop(key: str = "APP_COLOR", secret: str = "login", directory: str = "/etc/config/login") -> None:
+    apply("shop.yaml", key=key, secret=secret, directory=directory)
+
+
+def test_handing_over_as_in_the_solution_passes(api: Api) -> None:
+    shop()
+    assert_passes(api, "handover")
+
+
+def test_another_way_to_hand_over_passes_too(api: Api) -> None:
+    shop(key="APP_MODE", directory="/etc/config")
+    kubectl("set env deployment/shop APP_COLOR- --from=configmap/settings")
+    login = {"name": "login", "mountPath": "/etc/config/login"}
+    container = {"name": "hello", "volumeMounts": [{"$patch": "replace"}, login]}
+    template = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    api.apps.patch_namespaced_deployment("shop", api.namespace, template)
+    assert_passes(api, "handover")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        ({"key": "color"}, "Error: couldn't find key color in ConfigMap"),
+        ({"secret": "logins"}, 'secret "logins" not found'),
+        ({"key": "APP_MODE"}, "it sees APP_COLOR=demo, and settings has blue"),
+        ({"directory": "/etc/login"}, "it finds no file /etc/config/login/password: look at mountPath"),
+    ],
+)
+def test_what_shop_lacks_is_told(api: Api, wrong: dict[str, str], cause: str) -> None:
+    shop(**wrong)
+    line = last_line(api, "handover")
+    assert line.startswith("✗ not yet: ")
+    assert cause in line
+
+
+BOARD = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: board}}
+spec:
+  selector: {{matchLabels: {{app: board}}}}
+  template:
+    metadata: {{labels: {{app: board}}}}
+    spec:
+      containers:
+        - name: hello
+          image: {image}
+          readinessProbe: {{httpGet: {{path: /, port: 8000}}, periodSeconds: 1}}
+          {inside}
+      volumes: [{{name: notice, configMap: {{name: notice}}}}]
+"""
+DIRECTORY = "volumeMounts: [{name: notice, mountPath: /etc/config/notice}]"
+SUB_PATH = "volumeMounts: [{name: notice, mountPath: /etc/config/text, subPath: text}]"
+ELSEWHERE = "volumeMounts: [{name: notice, mountPath: /notice}]"
+VARIABLE = "env: [{name: APP_NOTICE, valueFrom: {configMapKeyRef: {name: notice, key: text}}}]"
+
+
+def board(inside: str = DIRECTORY, text: str = "open") -> None:
+    notice(text)
+    apply(BOARD.format(image=HELLO, inside=inside))
+    wait_for("deployment/board", "rolled out")
+
+
+def notice(text: str) -> None:
+    apply(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notice}}\ndata: {{text: {text}}}\n")
+
+
+def test_following_as_in_the_solution_passes(api: Api) -> None:
+    apply("solution-board.yaml")
+    wait_for("deployment/board", "rolled out")
+    assert last_line(api, "follow") == "✗ not yet: ConfigMap notice says open: change it to closed"
+    kubectl("""patch configmap notice --patch '{"data": {"text": "closed"}}'""")
+    assert_passes(api, "follow")
+
+
+def test_another_directory_passes_too(api: Api) -> None:
+    board()
+    notice("closed")
+    assert_passes(api, "follow")
+
+
+@pytest.mark.parametrize(
+    ("inside", "cause"),
+    [
+        (SUB_PATH, "it mounts notice by subPath, and such a file never follows: mount the directory"),
+        (VARIABLE, "it mounts no volume with notice; a variable does not follow"),
+        (ELSEWHERE, "it mounts notice at /notice, and the app looks below /etc/config"),
+    ],
+)
+def test_why_the_text_cannot_follow_is_told(api: Api, inside: str, cause: str) -> None:
+    board(inside)
+    notice("closed")
+    assert last_line(api, "follow") == f"✗ not yet: {cause}"
+
+
+def test_a_restart_does_not_count(api: Api) -> None:
+    board()
+    notice("closed")
+    kubectl("rollout restart deployment/board")
+    wait_for("deployment/board", "rolled out")
+    assert "its container started after the change" in last_line(api, "follow")
+
+
+def test_a_table_of_secrets_shows_names_only(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    show("secrets,configmaps")
+    out = capsys.readouterr().out
+    assert "password,username" in out and "APP_COLOR,APP_MODE" in out
+    assert PASSWORD not in out and "blue" not in out
+
+
+def test_only_etcd_has_keys_and_only_the_api_server_encrypts(api: Api) -> None:
+    with pytest.raises(Problem, match="kube-scheduler cannot do this"):
+        component("kube-scheduler").read_key("/registry")
+    with pytest.raises(Problem, match="etcd cannot do this"):
+        component("etcd").encrypt_secrets(True)
+    assert component("etcd").read_key("/registry/nothing") == b""
+
+
+def test_secrets_are_encrypted_as_soon_as_the_helper_returns(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    def stored(name: str) -> bytes:
+        kubectl(f"create secret generic {name} --from-literal=word={PASSWORD}")
+        found = component("etcd").read_key(f"/registry/secrets/{api.namespace}/{name}")
+        kubectl(f"delete secret {name}")
+        return found
+
+    server = component("kube-apiserver")
+    try:
+        server.encrypt_secrets(True)
+        assert stored("one").startswith(b"k8s:enc:secretbox:")
+    finally:
+        server.encrypt_secrets(False)
+    assert PASSWORD.encode() in stored("two")
+    assert "kube-apiserver writes Secrets as they are\n" in capsys.readouterr().out
