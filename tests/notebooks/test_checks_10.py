@@ -8,7 +8,7 @@ import pytest
 
 from k8s101 import apply, connect, kubectl, show, wait_for
 from k8s101.lesson import bank, checks
-from k8s101.lesson.modules.jobs_and_cronjobs import starts_a_day
+from k8s101.lesson.schedule import distance
 from k8s101.lesson.session import Api, make_current
 
 
@@ -129,8 +129,8 @@ def test_another_way_to_back_up_passes_too(api: Api) -> None:
 @pytest.mark.parametrize(
     ("wrong", "cause"),
     [
-        ({"schedule": "5 * * * *"}, '"5 * * * *" starts it 24 times a day'),
-        ({"schedule": "*/5 * * * 1"}, '"*/5 * * * 1" starts it on some days only'),
+        ({"schedule": "5 * * * *"}, '"5 * * * *" starts it every 60 minutes'),
+        ({"schedule": "*/5 * * * 1"}, '"*/5 * * * 1" starts it at changing distances'),
         ({"policy": "Allow"}, "two runs may overlap: concurrencyPolicy is Allow"),
         ({"limit": ""}, "it may take for ever: look at activeDeadlineSeconds, and start a new run"),
         ({"limit": "activeDeadlineSeconds: 300"}, "it is stopped after 300 s: look at activeDeadlineSeconds"),
@@ -156,21 +156,22 @@ def test_runs_of_a_cronjob_read_the_same_at_any_time(api: Api, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("schedule", "times"),
+    ("schedule", "minutes"),
     [
-        ("*/5 * * * *", 288),
-        ("0,5,10,15,20,25,30,35,40,45,50,55 * * * *", 288),
-        ("2-59/5 * * * *", 288),
-        ("3/5 * * * *", 288),
-        ("@every 5m", 288),
-        ("5 * * * *", 24),
-        ("@hourly", 24),
-        ("* * * * *", 1440),
-        ("30 2 * * *", 1),
-        ("0-9 1,2 * * *", 20),
+        ("*/5 * * * *", 5),
+        ("0,5,10,15,20,25,30,35,40,45,50,55 * * * *", 5),
+        ("2-59/5 * * * *", 5),
+        ("3/5 * * * *", 5),
+        ("@every 5m", 5),
+        ("5 * * * *", 60),
+        ("@hourly", 60),
+        ("* * * * *", 1),
+        ("30 2 * * *", 1440),
+        ("0-11 * * * *", None),
+        ("*/7 * * * *", None),
         ("*/5 * * * 1", None),
         ("@weekly", None),
     ],
 )
-def test_a_schedule_is_counted(schedule: str, times: int | None) -> None:
-    assert starts_a_day(schedule) == times
+def test_the_distance_of_starts_is_found(schedule: str, minutes: int | None) -> None:
+    assert distance(schedule) == minutes

@@ -12,6 +12,7 @@ from k8s101.lesson.bank import Before, Exercise, Finding, Question
 from k8s101.lesson.diagnose import why_workload
 from k8s101.lesson.names import condition, owner
 from k8s101.lesson.rest import Object
+from k8s101.lesson.schedule import distance
 from k8s101.lesson.session import Api
 from k8s101.lesson.wait import poll
 
@@ -21,7 +22,6 @@ DUE = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 FINISHED = ("Succeeded", "Failed")
 JOB_SECONDS = 60
 MINUTE_SECONDS = 10
-ONE_DAY = 24 * 60
 
 
 def _time(text: str) -> datetime:
@@ -240,10 +240,11 @@ def _backed_up(api: Api) -> Iterator[Finding]:
     item = api.get("cronjob/backup") or {}
     spec = item["spec"]
     schedule = spec["schedule"]
-    times = starts_a_day(schedule)
-    good = times == ONE_DAY // 5
-    often = f"{times} times a day" if times else "on some days only"
-    yield Finding(good, "it starts every five minutes" if good else f'"{schedule}" starts it {often}')
+    minutes = distance(schedule)
+    often = f"every {minutes} minutes" if minutes else "at changing distances"
+    yield Finding(
+        minutes == 5, f"it starts every {minutes} minutes" if minutes == 5 else f'"{schedule}" starts it {often}'
+    )
     yield Finding(not spec.get("suspend"), "it is suspended" if spec.get("suspend") else "it is not suspended")
     policy = spec["concurrencyPolicy"]
     alone = "no two runs at the same time" if policy != "Allow" else "two runs may overlap: concurrencyPolicy is Allow"
@@ -263,33 +264,6 @@ def _backed_up(api: Api) -> Iterator[Finding]:
     yield Finding(in_time, late + ("" if in_time else ": look at activeDeadlineSeconds, and start a new run"))
     failed = condition(run, "Failed").get("reason")
     yield Finding(not failed, f"it has failed: {failed}; {why_workload(api, run)}" if failed else "it is complete")
-
-
-def starts_a_day(schedule: str) -> int | None:
-    """Return how often a schedule starts something each day; None if not every day is the same.
-
-    Args:
-        schedule: five fields, or a word (kubernetes.io/docs/concepts/workloads/controllers/cron-jobs).
-    """
-    words = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *"}
-    if every := re.fullmatch(r"@every (\d+)m", schedule):
-        return ONE_DAY // max(int(every[1]), 1)
-    fields = words.get(schedule, schedule).split()
-    if len(fields) != 5 or any(field not in ("*", "?", "*/1") for field in fields[2:]):
-        return None
-    minutes, hours = _field(fields[0], 60), _field(fields[1], 24)
-    return len(minutes) * len(hours)
-
-
-def _field(text: str, size: int) -> set[int]:
-    """Return the numbers that a field of a schedule stands for."""
-    found: set[int] = set()
-    for part in text.split(","):
-        span, _, step = part.partition("/")
-        first, dash, last = (f"0-{size - 1}" if span in ("*", "?") else span).partition("-")
-        end = int(last) if dash else size - 1 if step else int(first)
-        found |= set(range(int(first), end + 1, int(step or 1)))
-    return found
 
 
 EXERCISES = (
