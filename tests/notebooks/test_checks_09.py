@@ -57,13 +57,26 @@ def test_handing_over_as_in_the_solution_passes(api: Api) -> None:
     assert_passes(api, "handover")
 
 
+OTHER_WAY = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: shop}}
+spec:
+  selector: {{matchLabels: {{app: mine}}}}
+  template:
+    metadata: {{labels: {{app: mine}}}}
+    spec:
+      containers:
+        - name: mine
+          image: {image}
+          envFrom: [{{configMapRef: {{name: settings}}}}]
+          volumeMounts: [{{name: all, mountPath: /etc/config/login}}]
+      volumes: [{{name: all, projected: {{sources: [{{secret: {{name: login}}}}]}}}}]
+"""
+
+
 def test_another_way_to_hand_over_passes_too(api: Api) -> None:
-    shop(key="APP_MODE", directory="/etc/config")
-    kubectl("set env deployment/shop APP_COLOR- --from=configmap/settings")
-    login = {"name": "login", "mountPath": "/etc/config/login"}
-    container = {"name": "hello", "volumeMounts": [{"$patch": "replace"}, login]}
-    template = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    api.apps.patch_namespaced_deployment("shop", api.namespace, template)
+    apply(OTHER_WAY.format(image=HELLO))
     assert_passes(api, "handover")
 
 
