@@ -80,6 +80,12 @@ def why_service(api: Api, service: Object) -> str:
     return f"Service {name} has {len(pods) - len(waiting)} ready endpoints"
 
 
+def ready_endpoints(api: Api, service: Object) -> int:
+    """Count the Pods to which a Service sends requests."""
+    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service['metadata']['name']}")
+    return sum(bool(entry["conditions"].get("ready")) for piece in slices for entry in piece.get("endpoints") or [])
+
+
 def stuck(api: Api, item: Object) -> bool:
     """Tell whether a Pod of a Deployment, or the like, has shown that it will not get ready by itself."""
     return any(_hopeless(api, pod) for pod in pods_of(api, item) if not ready(pod))

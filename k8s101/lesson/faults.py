@@ -9,7 +9,7 @@ from types import TracebackType
 
 from k8s101.cluster import cluster
 from k8s101.errors import Problem
-from k8s101.lesson.diagnose import pods_of, why_pod, why_service
+from k8s101.lesson.diagnose import pods_of, ready_endpoints, why_pod, why_service
 from k8s101.lesson.names import condition, pod_state
 from k8s101.lesson.rest import MERGE, Object
 from k8s101.lesson.session import Api, current, split
@@ -245,10 +245,10 @@ def _selector_mismatch(api: Api, target: str) -> Fault:
     _patch(api, item, {"spec": {"selector": wrong}})
 
     def empty(found: Object | None) -> str | None:
-        return why_service(api, found) if found and not _addresses(api, found) else None
+        return why_service(api, found) if found and not ready_endpoints(api, found) else None
 
     def filled(found: Object | None) -> str | None:
-        return "serves" if found and _addresses(api, found) else None
+        return "serves" if found and ready_endpoints(api, found) else None
 
     def undo() -> None:
         _patch(api, item, {"spec": {"selector": selector}})
@@ -270,12 +270,6 @@ def _existing(api: Api, target: str) -> Object:
     if item is None:
         raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=f'show("{split(target)[0]}")')
     return item
-
-
-def _addresses(api: Api, service: Object) -> int:
-    """Count the ready endpoints of a Service."""
-    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service['metadata']['name']}")
-    return sum(bool(entry["conditions"].get("ready")) for piece in slices for entry in piece.get("endpoints") or [])
 
 
 def _set_image(api: Api, item: Object, image: str) -> None:

@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from k8s101.errors import Problem
-from k8s101.lesson.diagnose import cause, pods_of, stuck
+from k8s101.lesson.diagnose import cause, pods_of, ready_endpoints, stuck
 from k8s101.lesson.names import condition, ready, tidy
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import current, split
@@ -28,8 +28,9 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
     Args:
         target: `kind/name`.
         until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
-            than True), `rolled out`, `deleted`, a path with a value, `{.status.readyReplicas}=5`, or a path
-            alone, `{.status.lastScheduleTime}`, which waits until there is something.
+            than True), `rolled out`, `deleted`, `3 endpoints` of a Service, a path with a value,
+            `{.status.readyReplicas}=5`, or a path alone, `{.status.lastScheduleTime}`, which waits until there is
+            something.
         timeout: seconds.
 
     Raises:
@@ -85,6 +86,8 @@ def _test(until: str) -> Test:
         return lambda item: None if item else "deleted"
     if until == "rolled out":
         return rolled_out
+    if count := re.fullmatch(r"(\d+) endpoints?", until):
+        return lambda item: _has_endpoints(item, int(count[1]))
     if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
         return lambda item: _path_equals(item, path[1], path[2])
     if alone := re.fullmatch(r"\{\.([\w.\[\]]+)\}", until):
@@ -102,6 +105,12 @@ def _has_condition(item: Object | None, kind: str, status: str) -> str | None:
     if status == "True":
         return kind
     return f"{kind}={status} {entry.get('reason', '')}".rstrip()
+
+
+def _has_endpoints(item: Object | None, wanted: int) -> str | None:
+    if item is None or ready_endpoints(current(), item) != wanted:
+        return None
+    return f"has {wanted} endpoint{'' if wanted == 1 else 's'}"
 
 
 def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
