@@ -1,8 +1,92 @@
-"""Module 04, Health checks: what later modules recall of it."""
+"""Module 04, Health checks: what it asks and how its exercises are checked."""
 
 from __future__ import annotations
 
-from k8s101.lesson.bank import Question
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from k8s101.errors import Problem
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import pods_of, ready_endpoints
+from k8s101.lesson.forward import Forward, forward
+from k8s101.lesson.names import ready, version
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.wait import poll, rolled_out, settled
+
+START_SECONDS, REACTION_SECONDS = 40, 15
+"""How long a slow start, and a probe's notice, may take."""
+
+REPORT_SECONDS, SERVE_ON_SECONDS, MOST_GRACE_SECONDS = 6, 2, 15
+"""What exercise 2 asks of a Pod that leaves."""
+
+
+def _existing(api: Api, reference: str) -> Object:
+    found = api.get(reference)
+    if found is None:
+        raise Problem(f"there is no {reference}", where=f"namespace {api.namespace}", then="run the cells above again")
+    return found
+
+
+def _restarts(pod: Object) -> int:
+    return sum(entry["restartCount"] for entry in pod["status"].get("containerStatuses") or [])
+
+
+def _restarted(before: Before, pods: list[Object]) -> list[Object]:
+    """Return the Pods of which a container was started anew since the question was asked."""
+    known = {uid: _restarts(pod) for uid, pod in before.pods.items()}
+    return [pod for pod in pods if _restarts(pod) > known.get(pod["metadata"]["uid"], 0)]
+
+
+def _not_ready(before: Before, api: Api) -> str:
+    pods = pods_of(api, _existing(api, "deployment/hello"))
+    if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
+        return "it is deleted and another one comes"
+    if _restarted(before, pods):
+        return "its container starts anew"
+    served = ready_endpoints(api, _existing(api, "service/hello"))
+    return "it runs on, without requests" if served < len(pods) else "it runs on, and requests to it fail"
+
+
+def _unhealthy(before: Before, api: Api) -> str:
+    pods = pods_of(api, _existing(api, "deployment/hello"))
+    if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
+        return "it is deleted and another one comes"
+    return "its container starts anew" if _restarted(before, pods) else "it runs on, without requests"
+
+
+def _slow_start(before: Before, api: Api) -> str:
+    deployment = _existing(api, "deployment/hello")
+    fresh = [pod for pod in pods_of(api, deployment) if pod["metadata"]["uid"] not in before.pods]
+    old = [pod for pod in pods_of(api, deployment) if pod["metadata"]["uid"] in before.pods and ready(pod)]
+    if not fresh:
+        return "Kubernetes takes it back"
+    if not any(ready(pod) for pod in fresh) and any(_restarts(pod) for pod in fresh) and old:
+        return "its containers are killed again and again"
+    return (
+        "it ends after about six seconds" if all(ready(pod) for pod in fresh) else "requests fail until it has started"
+    )
+
+
+def _under_way(before: Before, api: Api) -> str:
+    totals = api.rest.call("GET", f"/api/v1/namespaces/{api.namespace}/services/loop:8001/proxy/totals")
+    if totals["failed"] == 0:
+        return "none"
+    return "all" if totals["failed"] == totals["requests"] else "some"
+
+
+def _neighbour(before: Before, api: Api) -> str:
+    pods = pods_of(api, _existing(api, "deployment/web"))
+    if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
+        return "one after the other is replaced"
+    if len(_restarted(before, pods)) == len(pods):
+        return "all three start anew"
+    return "nothing: web is well" if all(ready(pod) for pod in pods) else "they leave the endpoints until db is back"
+
 
 QUESTIONS = (
     Question(
@@ -14,5 +98,203 @@ QUESTIONS = (
             "it is deleted and replaced": "A Pod that is not ready still counts as running.",
         },
         "it leaves the endpoints of its Services",
+    ),
+    Question(
+        "not-ready",
+        "One of three Pods says that it cannot take requests now. What happens to it?",
+        {
+            "its container starts anew": "This probe kills nothing: the app may be busy, not broken.",
+            "it is deleted and another one comes": "The Pod exists and runs; nothing has to be replaced.",
+            "it runs on, without requests": "it has left the endpoints of the Service, and may come back",
+            "it runs on, and requests to it fail": "The Service no longer sends any request to it.",
+        },
+        _not_ready,
+    ),
+    Question(
+        "unhealthy",
+        "The same Pod now says that it does not work any more. What happens to it?",
+        {
+            "its container starts anew": "the kubelet restarts it where it is; the Pod keeps name, node and address",
+            "it is deleted and another one comes": "The Pod stays: only its container is broken.",
+            "it runs on, without requests": "That is readiness; liveness goes further.",
+        },
+        _unhealthy,
+    ),
+    Question(
+        "slow-start",
+        "A new release needs six seconds to start; liveness gives up after three. What becomes of its rollout?",
+        {
+            "it ends after about six seconds": "No container gets six seconds: it is killed before.",
+            "its containers are killed again and again": "none lives long enough to start; the old Pods serve on",
+            "requests fail until it has started": "Old Pods stay until new ones are ready.",
+            "Kubernetes takes it back": "Kubernetes reports and waits; going back is your decision.",
+        },
+        _slow_start,
+    ),
+    Question(
+        "under-way",
+        "All three Pods are replaced while ten requests are under way. How many requests fail?",
+        {
+            "none": "A rolling update waits for new Pods to be ready, not for old requests to end.",
+            "some": "this app drops what is under way, and nodes still sent it new requests",
+            "all": "New Pods are ready before old ones go.",
+        },
+        _under_way,
+    ),
+    Question(
+        "neighbour",
+        "The database db goes away for a moment. What happens to the three copies of web, which are well?",
+        {
+            "nothing: web is well": "The probe does not ask web, it asks db.",
+            "they leave the endpoints until db is back": "A readiness probe would do that; this is a liveness probe.",
+            "all three start anew": "each liveness probe fails, and no restart of web brings db back",
+            "one after the other is replaced": "Probes know nothing of each other, and they replace no Pod.",
+        },
+        _neighbour,
+    ),
+)
+
+
+def _begun(name: str) -> Callable[[Api], str | None]:
+    return lambda api: None if api.get(f"deployment/{name}") else f"there is no Deployment {name} yet"
+
+
+def _either(ok: bool, good: str, bad: str) -> Finding:
+    return Finding(ok, good if ok else bad)
+
+
+def _slow(api: Api) -> Iterator[Finding]:
+    trouble = _killed_at_start(api)
+    yield Finding(trouble is None, trouble or "slow starts in peace")
+    pods = [pod for pod in pods_of(api, _existing(api, "deployment/slow")) if ready(pod)]
+    yield _either(len(pods) > 1, f"{len(pods)} Pods are ready", "there is one Pod, the task wants two")
+    stuck, busy = pods[:2]
+    yield _either(
+        _reacts(stuck, "/healthz?healthy=false", lambda pod: _restarts(pod) > _restarts(stuck)),
+        "a container that is stuck starts anew",
+        f"a container that is stuck does not start anew: its liveness probe asks {_asks(stuck, 'livenessProbe')}",
+    )
+    yield _either(
+        _reacts(busy, "/readyz?ready=false", lambda pod: not ready(pod) and _restarts(pod) == _restarts(busy)),
+        "a Pod that is busy gets no requests, and is left alone",
+        f"a Pod that is busy still gets requests: its readiness probe asks {_asks(busy, 'readinessProbe')}",
+    )
+    with _door(busy) as door:
+        door.post("/readyz?ready=true")
+
+
+def _killed_at_start(api: Api) -> str | None:
+    """Wait until all Pods of slow are ready; return the cause if they do not get so far."""
+    earlier = {pod["metadata"]["uid"]: _restarts(pod) for pod in pods_of(api, _existing(api, "deployment/slow"))}
+
+    def ended(item: Object | None) -> str | None:
+        pods = pods_of(api, item) if item else []
+        killed = any(_restarts(pod) > earlier.get(pod["metadata"]["uid"], 0) for pod in pods)
+        return "killed" if killed else rolled_out(item)
+
+    try:
+        if poll("deployment/slow", ended, START_SECONDS, "ready") != "killed":
+            return None
+    except Problem as problem:
+        return problem.found
+    probe = _existing(api, "deployment/slow")["spec"]["template"]["spec"]["containers"][0].get("startupProbe")
+    if probe is None:
+        return "its containers are killed while they start: there is no startup probe"
+    seconds = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
+    return f"its containers are killed while they start: the startup probe gives up after {seconds} s"
+
+
+def _asks(pod: Object, probe: str) -> str:
+    return str(pod["spec"]["containers"][0].get(probe, {}).get("httpGet", {}).get("path", "nothing"))
+
+
+def _door(pod: Object) -> Forward:
+    return forward(f"pod/{pod['metadata']['name']}", 8000)
+
+
+def _reacts(pod: Object, message: str, test: Callable[[Object], bool]) -> bool:
+    """Tell the app in a Pod how to answer its probes, and whether the cluster reacts to it."""
+    with _door(pod) as door:
+        door.post(message)
+    name = f"pod/{pod['metadata']['name']}"
+    try:
+        poll(name, lambda item: "yes" if item and test(item) else None, REACTION_SECONDS, "")
+    except Problem:
+        return False
+    return True
+
+
+def _report(api: Api) -> Iterator[Finding]:
+    trouble = settled("deployment/report")
+    yield Finding(trouble is None, trouble or "the Pods of report are ready")
+    pods = [pod for pod in pods_of(api, _existing(api, "deployment/report")) if ready(pod)]
+    others = sorted({version(pod) for pod in pods} - {"1.1.0"})
+    yield _either(not others, "they run 1.1.0", f"they run {others[0] if others else ''}, the task wants 1.1.0")
+    yield _either(len(pods) > 1, f"there are {len(pods)}", "there is one Pod, the task wants two")
+    grace = pods[0]["spec"]["terminationGracePeriodSeconds"]
+    wrong = f"a Pod may take {grace} s to leave, the task allows {MOST_GRACE_SECONDS}"
+    yield _either(grace <= MOST_GRACE_SECONDS, f"a Pod leaves within {grace} s", wrong)
+    yield from _leaves(api, pods[0], grace)
+
+
+def _leaves(api: Api, pod: Object, grace: int) -> Iterator[Finding]:
+    """Delete a Pod while it works on a report; see whether that and new requests are answered."""
+    with _door(pod) as door, ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(_answers, door, f"/slow?seconds={REPORT_SECONDS}")
+        _until_it_works(door)
+        api.core.delete_namespaced_pod(pod["metadata"]["name"], api.namespace)
+        wrong = "a Pod that leaves refuses new requests at once: nothing holds back the end of its app"
+        yield _either(_serves_on(door), f"a Pod that leaves serves on for {SERVE_ON_SECONDS} s", wrong)
+        wrong = f"the report under way was cut off: preStop and the report together do not fit into {grace} s"
+        yield _either(under_way.result(), "the report that was under way arrived", wrong)
+
+
+def _answers(door: Forward, path: str) -> bool:
+    try:
+        return door.get(path).ok
+    except requests.RequestException:
+        return False
+
+
+def _until_it_works(door: Forward) -> None:
+    """Wait until the app works on something besides the question about it."""
+    deadline = time.monotonic() + REACTION_SECONDS
+    while not re.search(r"^http_requests_in_flight ([2-9]|\d\d)", door.get("/metrics").text, re.MULTILINE):
+        if time.monotonic() > deadline:
+            raise Problem("the report does not begin", where=door.url, then="run the cell again")
+        time.sleep(0.05)
+
+
+def _serves_on(door: Forward) -> bool:
+    deadline = time.monotonic() + SERVE_ON_SECONDS
+    while time.monotonic() < deadline:
+        if not _answers(door, "/"):
+            return False
+        time.sleep(0.1)
+    return True
+
+
+EXERCISES = (
+    Exercise(
+        "slow",
+        _begun("slow"),
+        _slow,
+        (
+            "Three questions: has it started, does it still work, can it take requests? Which path answers which?",
+            "The startup probe asks once a second; how often may it fail before the app has had its six seconds? "
+            "Leave some room for a busy machine.",
+            'tries=30, alive="/healthz", ready="/readyz"',
+        ),
+    ),
+    Exercise(
+        "report",
+        _begun("report"),
+        _report,
+        (
+            "Two things must not happen too early: the end of the app, and the end of the whole Pod's patience.",
+            'kubectl("explain pod.spec.containers.lifecycle.preStop") and '
+            'kubectl("explain pod.spec.terminationGracePeriodSeconds") name the two fields.',
+            "preStop with sleep 3, and terminationGracePeriodSeconds 15: more than 3 + 6, not more than is allowed.",
+        ),
     ),
 )
