@@ -122,7 +122,7 @@ QUESTIONS = (
     ),
     Question(
         "slow-start",
-        "A new release needs six seconds to start; liveness gives up after three. What becomes of its rollout?",
+        "A new release needs six seconds to start; liveness gives up after two. What becomes of its rollout?",
         {
             "it ends after about six seconds": "No container gets six seconds: it is killed before.",
             "its containers are killed again and again": "none lives long enough to start; the old Pods serve on",
