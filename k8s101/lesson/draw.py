@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k8s101.lesson.graph import COLUMNS, Graph, Node, collect, find
+from k8s101.lesson.graph import COLUMNS, Graph, Node, collect, find, open_pod
 from k8s101.lesson.picture import (
     BLUE,
     CHARACTER,
@@ -23,19 +23,26 @@ MARGIN, GAP_X, GAP_Y, LINE, PADDING = 16.0, 44.0, 12.0, 17.0, 8.0
 AT_FOOT = ("Service", "Ingress")
 STYLES: dict[str, dict[str, str | float]] = {
     "owns": {"stroke": INK},
+    "runs": {"stroke": INK},
     "routes": {"stroke": BLUE, "stroke_dasharray": "6 3"},
     "selects": {"stroke": BLUE, "stroke_dasharray": "6 3"},
     "mounts": {"stroke": PURPLE, "stroke_dasharray": "2 3"},
     "binds": {"stroke": PURPLE, "stroke_dasharray": "2 3"},
 }
-LEGEND = {"owns": "solid: owns", "selects": "dashed: sends requests to", "mounts": "dotted: uses"}
+LEGEND = {
+    "owns": "solid: owns",
+    "runs": "solid: runs",
+    "selects": "dashed: sends requests to",
+    "mounts": "dotted: uses",
+}
 
 
 def draw(reference: str = "") -> Picture:
     """Draw objects of this lesson and what ties them together, with the same facts as text.
 
     Args:
-        reference: `kind/name`: draw it and what it leads to; empty: everything in the namespace.
+        reference: `kind/name`: draw it and what it leads to, a Pod with its containers; empty: everything in the
+            namespace.
 
     Returns:
         A picture that the notebook shows.
@@ -46,7 +53,10 @@ def draw(reference: str = "") -> Picture:
     api = current()
     graph = collect(api)
     if reference:
-        graph = graph.below(find(api, graph, reference))
+        uid = find(api, graph, reference)
+        graph = graph.below(uid)
+        pod = next((item for item in api.list("Pod") if item["metadata"]["uid"] == uid), None)
+        graph = open_pod(graph, pod) if pod else graph
     return picture(graph, reference or f"namespace {api.namespace}")
 
 
@@ -60,7 +70,14 @@ def picture(graph: Graph, subject: str) -> Picture:
     places, width, height = layout(graph)
     parts = [_edge(places, edge.source, edge.target, edge.kind) for edge in graph.edges]
     parts += [_box(node, places[node.uid]) for node in sorted(graph.nodes.values(), key=lambda n: n.order)]
-    kinds = {"owns": "owns", "selects": "selects", "routes": "selects", "mounts": "mounts", "binds": "mounts"}
+    kinds = {
+        "owns": "owns",
+        "selects": "selects",
+        "routes": "selects",
+        "mounts": "mounts",
+        "binds": "mounts",
+        "runs": "runs",
+    }
     used = {kinds[edge.kind] for edge in graph.edges}
     legend = " · ".join(text for kind, text in LEGEND.items() if kind in used)
     parts.append(label(MARGIN, height + 4, legend, font_size="12"))

@@ -15,12 +15,19 @@ COLUMNS = (
     ("Deployment", "StatefulSet", "DaemonSet", "Job", "Ingress"),
     ("ReplicaSet", "Service"),
     ("Pod",),
-    ("PersistentVolumeClaim", "ConfigMap", "Secret"),
+    ("Container",),
+    ("PersistentVolumeClaim", "ConfigMap", "Secret", "Volume"),
     ("PersistentVolume",),
 )
 """Kinds by column of a picture, from left to right."""
 
 SHOWN = tuple(kind for column in COLUMNS for kind in column)
+PARTS = frozenset({"Container", "Volume"})
+"""Parts of a Pod, which are no objects of their own; shown where a Pod is looked at by itself."""
+
+TOKEN = "kube-api-access-"
+"""How the volume begins that every Pod gets for its account's token."""
+
 HIDDEN = frozenset({"kube-root-ca.crt"})
 """Objects that every namespace has and no lesson speaks of."""
 
@@ -30,6 +37,7 @@ WORDS = {
     "routes": "routes to",
     "mounts": "uses",
     "binds": "is bound to",
+    "runs": "runs",
 }
 
 
@@ -64,7 +72,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """One relation: owns, selects, routes, mounts or binds."""
+    """One relation: owns, selects, routes, mounts, binds or runs."""
 
     source: str
     target: str
@@ -120,13 +128,48 @@ class Graph:
 
 def collect(api: Api) -> Graph:
     """Look at all objects of the lesson and at what ties them together."""
-    items = {item["metadata"]["uid"]: item for kind in SHOWN for item in _list(api, kind)}
+    kinds = (kind for kind in SHOWN if kind not in PARTS)
+    items = {item["metadata"]["uid"]: item for kind in kinds for item in _list(api, kind)}
     graph = Graph({uid: _node(item) for uid, item in items.items()})
     graph.edges += _owned(items)
     graph.edges += _endpoints(api, items)
     graph.edges += _routes(items)
     graph.edges += _mounts(items)
     return _without_idle(graph)
+
+
+def open_pod(graph: Graph, pod: Object) -> Graph:
+    """Return a graph with a Pod's containers, and with the volumes that they mount.
+
+    Args:
+        graph: a graph with the Pod in it.
+        pod: the Pod as the API server reports it.
+    """
+    uid, spec = pod["metadata"]["uid"], pod["spec"]
+    statuses = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
+    states = {entry["name"]: entry.get("state", {}) for entry in statuses}
+    nodes, edges = dict(graph.nodes), list(graph.edges)
+    for volume in spec.get("volumes") or []:
+        if not volume["name"].startswith(TOKEN):
+            source = next(key for key in volume if key != "name")
+            nodes[f"{uid}/volume/{volume['name']}"] = Node(
+                f"{uid}/volume/{volume['name']}", "Volume", volume["name"], (source,)
+            )
+    for container in spec.get("initContainers", []) + spec["containers"]:
+        key = f"{uid}/{container['name']}"
+        nodes[key] = _container(key, container, states.get(container["name"], {}), container not in spec["containers"])
+        edges.append(Edge(uid, key, "runs"))
+        mounted = (f"{uid}/volume/{mount['name']}" for mount in container.get("volumeMounts") or [])
+        edges += [Edge(key, volume, "mounts") for volume in mounted if volume in nodes]
+    return Graph(nodes, edges)
+
+
+def _container(key: str, container: Object, state: Object, first: bool) -> Node:
+    """Return a container as a node: what it is for and how it is."""
+    role = "app" if not first else "sidecar" if container.get("restartPolicy") == "Always" else "init container"
+    how = next(iter(state), "waiting")
+    words = str(state.get(how, {}).get("reason", how)).lower() if how != "running" else how
+    return Node(key, "Container", container["name"], (role, words))
 
 
 def find(api: Api, graph: Graph, reference: str) -> str:

@@ -12,7 +12,7 @@ from lesson_fixtures import Object, Recording, deployment, owned, pod, replicase
 
 from k8s101.lesson import timeline
 from k8s101.lesson.draw import picture
-from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle
+from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle, open_pod
 from k8s101.lesson.picture import Picture
 from k8s101.lesson.rollout import bounds, last_rollout
 
@@ -39,6 +39,47 @@ def test_the_text_names_every_object_and_what_ties_it() -> None:
             "    owns Pod hello-… · ready · 1.0.0 · worker-3",
         ]
     )
+
+
+def opened(state: Object) -> Graph:
+    """A Pod with a sidecar, an app in a given state, and a volume that both mount."""
+    item = pod("a", replicaset("1", "1.0.0"))
+    mount = [{"name": "logs", "mountPath": "/logs"}, {"name": "kube-api-access-x", "mountPath": "/var/run"}]
+    item["spec"] |= {
+        "volumes": [{"name": "logs", "emptyDir": {}}, {"name": "kube-api-access-x", "projected": {}}],
+        "initContainers": [
+            {"name": "settings"},
+            {"name": "shipper", "restartPolicy": "Always", "volumeMounts": mount},
+        ],
+        "containers": [item["spec"]["containers"][0] | {"name": "app", "volumeMounts": mount}],
+    }
+    item["status"] |= {
+        "initContainerStatuses": [
+            {"name": "settings", "state": {"terminated": {"reason": "Completed"}}},
+            {"name": "shipper", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}},
+        ],
+        "containerStatuses": [{"name": "app", "state": state}],
+    }
+    return open_pod(graph_of(item), item)
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ({"running": {}}, "running"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "crashloopbackoff"),
+        ({"terminated": {"exitCode": 3}}, "terminated"),
+        ({}, "waiting"),
+    ],
+)
+def test_a_pod_by_itself_shows_its_containers_and_what_they_share(state: Object, word: str) -> None:
+    assert opened(state).text().splitlines()[1:] == [
+        f"  runs Container app · app · {word}",
+        "    uses Volume logs · emptyDir",
+        "  runs Container settings · init container · completed",
+        "  runs Container shipper · sidecar · running",
+        "    uses Volume logs · emptyDir",
+    ]
 
 
 def test_names_that_differ_on_every_run_do_not_change_the_picture() -> None:
