@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from k8s101.errors import Problem
 from k8s101.lesson.names import pod_state, ready, revision, short, version
@@ -149,27 +149,27 @@ def open_pod(graph: Graph, pod: Object) -> Graph:
     statuses = pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", [])
     states = {entry["name"]: entry.get("state", {}) for entry in statuses}
     nodes, edges = dict(graph.nodes), list(graph.edges)
+    # the node that a single Pod lands on differs from run to run, and does not matter to what is in it
+    nodes[uid] = replace(nodes[uid], facts=(pod_state(pod),))
     for volume in spec.get("volumes") or []:
         if not volume["name"].startswith(TOKEN):
-            source = next(key for key in volume if key != "name")
-            nodes[f"{uid}/volume/{volume['name']}"] = Node(
-                f"{uid}/volume/{volume['name']}", "Volume", volume["name"], (source,)
-            )
+            key, source = f"{uid}/volume/{volume['name']}", next(key for key in volume if key != "name")
+            nodes[key] = Node(key, "Volume", volume["name"], (source,))
     for container in spec.get("initContainers", []) + spec["containers"]:
         key = f"{uid}/{container['name']}"
-        nodes[key] = _container(key, container, states.get(container["name"], {}), container not in spec["containers"])
+        nodes[key] = _container(key, container, states.get(container["name"], {}), container in spec["containers"])
         edges.append(Edge(uid, key, "runs"))
         mounted = (f"{uid}/volume/{mount['name']}" for mount in container.get("volumeMounts") or [])
         edges += [Edge(key, volume, "mounts") for volume in mounted if volume in nodes]
     return Graph(nodes, edges)
 
 
-def _container(key: str, container: Object, state: Object, first: bool) -> Node:
-    """Return a container as a node: what it is for and how it is."""
-    role = "app" if not first else "sidecar" if container.get("restartPolicy") == "Always" else "init container"
+def _container(key: str, container: Object, state: Object, plain: bool) -> Node:
+    """Return a container as a node: its image, what it is for unless that is the app, and how it is."""
+    role = () if plain else ("sidecar" if container.get("restartPolicy") == "Always" else "init container",)
     how = next(iter(state), "waiting")
-    words = str(state.get(how, {}).get("reason", how)).lower() if how != "running" else how
-    return Node(key, "Container", container["name"], (role, words))
+    words = how if how == "running" else str(state.get(how, {}).get("reason", how))
+    return Node(key, "Container", container["name"], (*role, words, container["image"].rpartition("/")[2]))
 
 
 def find(api: Api, graph: Graph, reference: str) -> str:

@@ -48,8 +48,8 @@ def opened(state: Object) -> Graph:
     item["spec"] |= {
         "volumes": [{"name": "logs", "emptyDir": {}}, {"name": "kube-api-access-x", "projected": {}}],
         "initContainers": [
-            {"name": "settings"},
-            {"name": "shipper", "restartPolicy": "Always", "volumeMounts": mount},
+            {"name": "settings", "image": "docker.io/kubernetes101/toolbox:1.0"},
+            {"name": "shipper", "image": "busybox", "restartPolicy": "Always", "volumeMounts": mount},
         ],
         "containers": [item["spec"]["containers"][0] | {"name": "app", "volumeMounts": mount}],
     }
@@ -67,17 +67,18 @@ def opened(state: Object) -> Graph:
     ("state", "word"),
     [
         ({"running": {}}, "running"),
-        ({"waiting": {"reason": "CrashLoopBackOff"}}, "crashloopbackoff"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "CrashLoopBackOff"),
         ({"terminated": {"exitCode": 3}}, "terminated"),
         ({}, "waiting"),
     ],
 )
 def test_a_pod_by_itself_shows_its_containers_and_what_they_share(state: Object, word: str) -> None:
-    assert opened(state).text().splitlines()[1:] == [
-        f"  runs Container app · app · {word}",
+    assert opened(state).text().splitlines() == [
+        "Pod hello-… · ready",
+        f"  runs Container app · {word} · hello:1.0.0",
         "    uses Volume logs · emptyDir",
-        "  runs Container settings · init container · completed",
-        "  runs Container shipper · sidecar · running",
+        "  runs Container settings · init container · Completed · toolbox:1.0",
+        "  runs Container shipper · sidecar · running · busybox",
         "    uses Volume logs · emptyDir",
     ]
 
