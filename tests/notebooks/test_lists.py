@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import fields
 
 import pytest
 
 from k8s101.cluster.backends.base import Capabilities
+from k8s101.lesson.modules.objects_and_the_api import FAMILIES, home
 from k8s101.notebook import coverage, lessons
 from k8s101.notebook.coverage import Row
 from k8s101.notebook.document import Tree, code_cells, read
@@ -61,6 +63,28 @@ def test_lesson_is_complete(lesson: lessons.Lesson) -> None:
 
 def test_no_notebook_is_missing_from_the_list() -> None:
     assert {path.name for path in TREE.paths()} <= {lesson.file for lesson in LISTED.landed}
+
+
+MADE_BY_OTHERS = {
+    "ReplicaSet": "Deployment",
+    "Endpoints": "Service",
+    "EndpointSlice": "Service",
+    "PersistentVolume": "PersistentVolumeClaim",
+}
+"""Kinds that a controller makes for another one."""
+
+
+HOMES = {kind: LISTED.find(home(kind)) for family in FAMILIES.values() for kind in family}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, lesson in HOMES.items() if lesson in LISTED.landed])
+def test_the_module_that_the_table_of_kinds_names_makes_one(kind: str) -> None:
+    lesson = HOMES[kind]
+    assert lesson
+    manifests = (TREE.manifests / lesson.file.removesuffix(".ipynb")).glob("*.yaml")
+    written = [path.read_text() for path in (*manifests, TREE.notebooks / lesson.file)]
+    made = {found for text in written for found in re.findall(r"\bkind: (\w+)", text)}
+    assert {kind, MADE_BY_OTHERS.get(kind)} & made
 
 
 def test_template_keeps_the_rules_and_the_form() -> None:

@@ -1,8 +1,76 @@
-"""Module 02, Objects and the API: what later modules recall of it."""
+"""Module 02, Objects and the API: what it asks and how its exercises are checked."""
 
 from __future__ import annotations
 
-from k8s101.lesson.bank import Question
+from collections.abc import Iterator
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import pods_of, why_service
+from k8s101.lesson.names import ready, version
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.wait import settled
+from k8s101.notebook import coverage
+from k8s101.notebook.document import Tree
+
+FAMILIES = {
+    "workloads": ("Pod", "ReplicaSet", "Job", "CronJob", "DaemonSet", "StatefulSet", "Deployment"),
+    "services": ("Service", "Endpoints", "EndpointSlice", "Ingress"),
+    "config": ("ConfigMap", "Secret"),
+    "storage": ("PersistentVolume", "PersistentVolumeClaim", "StorageClass"),
+}
+"""The kinds of objects that this series is about."""
+
+TEAM = "k8s101-objects-team"
+AUTOSCALER = "autoscaler"
+ENDPOINT_SECONDS = 5
+
+
+def home(kind: str) -> str:
+    """Return the number of the module that makes an object of a kind: the last one that its row of coverage names.
+
+    Args:
+        kind: one of `FAMILIES`.
+    """
+    slug = {"EndpointSlice": "endpoints"}.get(kind, kind.lower())
+    rows = {row.tag: row for row in coverage.load(Tree())}
+    return rows[f"slide:kind-{slug}"].modules[-1]
+
+
+def _without_namespace(before: Before, api: Api) -> str:
+    kinds = [kind for family in FAMILIES.values() for kind in family]
+    count = sum(not api.rest.resource(kind).namespaced for kind in kinds)
+    return {0: "none", 2: "two of them", 3: "the three of storage"}.get(count, str(count))
+
+
+def _dry_run(before: Before, api: Api) -> str:
+    return "the object is stored, but no Pod starts" if api.get("deployment/hello") else "it is checked, then forgotten"
+
+
+def _not_canary(before: Before, api: Api) -> str:
+    found = api.list("Pod", "track!=canary")
+    without = [pod for pod in found if "track" not in pod["metadata"]["labels"]]
+    return "those of hello and of the store" if without else "those of hello"
+
+
+def _conflict(before: Before, api: Api) -> str:
+    wanted = (api.get("deployment/hello") or {})["spec"]["replicas"]
+    return "the API server refuses" if wanted == 2 else "the last one wins: 4"
+
+
+def _same_name(before: Before, api: Api) -> str:
+    mine, theirs = api.get("deployment/hello"), api.rest.get("Deployment", "hello", TEAM)
+    if theirs is None:
+        return "it is refused: the name is taken"
+    other = mine is not None and mine["metadata"]["uid"] != theirs["metadata"]["uid"]
+    return "there are two, apart from each other" if other else "the first one is changed"
+
+
+def _mistakes(before: Before, api: Api) -> str:
+    return "one" if api.get("service/typo") else "none"
+
 
 QUESTIONS = (
     Question(
@@ -14,5 +82,176 @@ QUESTIONS = (
             "a list of Pod names in the Service": "Names change with every Pod; nobody could keep such a list.",
         },
         "a selector that matches the Pods' labels",
+    ),
+    Question(
+        "status",
+        "You want three copies. Where do you read how many there really are?",
+        {
+            "in spec": "That is what you want; the cluster does not write there.",
+            "in status": "controllers write there what they see",
+            "in metadata": "It holds name, labels and who wrote what.",
+        },
+        "in status",
+    ),
+    Question(
+        "scope",
+        "The table has kinds of workloads, services, config and storage. Which of them belong to no namespace?",
+        {
+            "none": "A disk is there for the whole cluster, whoever claims it.",
+            "two of them": "PersistentVolume and StorageClass belong to the cluster",
+            "the three of storage": "A claim lies in the namespace of the Pod that uses it.",
+        },
+        _without_namespace,
+    ),
+    Question(
+        "dry-run",
+        "You send hello.yaml as a dry run on the server. What happens?",
+        {
+            "nothing is sent: the file is only read": "That would be a dry run on the client.",
+            "it is checked, then forgotten": "you get the object as it would be, with all defaults",
+            "the object is stored, but no Pod starts": "A dry run stops before storing.",
+        },
+        _dry_run,
+    ),
+    Question(
+        "not-canary",
+        "Which Pods does the selector track!=canary choose?",
+        {
+            "those of hello": "A Pod without the label is not a canary either.",
+            "those of hello and of the store": "a Pod that lacks the label is chosen, too",
+            "none: a selector cannot say no": "!= and notin exist, and !track for “lacks the label”.",
+        },
+        _not_canary,
+    ),
+    Question(
+        "conflict",
+        "Your manifest says 2 replicas, the autoscaler applies 4 under its own name. What happens?",
+        {
+            "the last one wins: 4": "So it was with plain updates; apply looks at who set the field.",
+            "the API server refuses": "the field is yours, so the other has to ask",
+            "both are noted, the higher one counts": "A field has one value, and the API server does not choose.",
+        },
+        _conflict,
+    ),
+    Question(
+        "same-name",
+        "Another team makes a Deployment named hello, in its own namespace. What happens?",
+        {
+            "it is refused: the name is taken": "A name must be unique only in its namespace, for its kind.",
+            "the first one is changed": "An object is found by namespace and name together.",
+            "there are two, apart from each other": "namespace, kind and name together make the difference",
+        },
+        _same_name,
+    ),
+    Question(
+        "mistakes",
+        "Seven manifests, one mistake in each. How many does the API server accept?",
+        {
+            "none": "It knows what is possible, not what you mean.",
+            "one": "a selector that matches nothing may be meant so",
+            "all: errors show up later": "Most mistakes are refused before anything is stored.",
+        },
+        _mistakes,
+    ),
+)
+
+
+def _front_begun(api: Api) -> str | None:
+    return None if api.get("service/front") else "there is no Service front yet"
+
+
+def _front(api: Api) -> Iterator[Finding]:
+    """Compare the endpoints with the Pods that the Deployment owns, whatever selector led to them."""
+    settled("deployment/hello")
+    wanted = {pod["metadata"]["name"] for pod in pods_of(api, api.get("deployment/hello") or _nobody()) if ready(pod)}
+    chosen = _endpoints(api, "front", wanted)
+    if not chosen:
+        yield Finding(False, why_service(api, api.get("service/front") or {}))
+        return
+    yield Finding(True, f"Service front sends requests to {len(chosen)} Pods")
+    others = sorted({name.rsplit("-", 2)[0] for name in chosen - wanted})
+    yield Finding(
+        not others, f"some of them are Pods of {others[0]}" if others else "all of them are stable Pods of hello"
+    )
+    missing = len(wanted - chosen)
+    yield Finding(not missing, f"{missing} stable Pods are left out" if missing else "no stable Pod is left out")
+
+
+def _release_begun(api: Api) -> str | None:
+    return "hello still asks for 1.0.0" if version(api.get("deployment/hello") or _nobody()) == "1.0.0" else None
+
+
+def _release(api: Api) -> Iterator[Finding]:
+    owners = _owners(api.get("deployment/hello") or _nobody())
+    if AUTOSCALER not in owners:
+        taker = owners[0] if owners else "nobody"
+        yield Finding(False, f"replicas belongs to {taker} now: run the step “Share an object” again, leave it out")
+        return
+    yield Finding(True, "replicas belongs to the autoscaler")
+    others = sorted(set(owners) - {AUTOSCALER})
+    yield Finding(
+        not others,
+        f"{others[0]} claims replicas, too: leave it out of your manifest and apply again"
+        if others
+        else "and to nobody else",
+    )
+    trouble = settled("deployment/hello")
+    if trouble:
+        yield Finding(False, trouble)
+        return
+    hello = api.get("deployment/hello") or _nobody()
+    pods = [pod for pod in pods_of(api, hello) if ready(pod)]
+    wrong = sorted({version(pod) for pod in pods} - {"1.1.0"})
+    yield Finding(not wrong, f"its Pods run {wrong[0]}, the task wants 1.1.0" if wrong else "all run 1.1.0")
+    yield Finding(len(pods) == 4, f"{len(pods)} Pods are ready{'' if len(pods) == 4 else ', the autoscaler wants 4'}")
+
+
+def _nobody() -> Object:
+    return {"metadata": {"uid": ""}, "spec": {"containers": [{"image": ":1.0.0"}]}}
+
+
+def _owners(item: Object) -> list[str]:
+    """Return the field managers that set how many Pods there shall be."""
+    entries = item["metadata"].get("managedFields") or []
+    return [entry["manager"] for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})]
+
+
+def _endpoints(api: Api, service: str, hoped: set[str]) -> set[str]:
+    """Return the Pods that a Service sends requests to; its controller may need a moment after a change."""
+
+    def names() -> set[str]:
+        slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
+        entries = [entry for piece in slices for entry in piece.get("endpoints") or []]
+        return {entry["targetRef"]["name"] for entry in entries if entry["conditions"].get("ready")}
+
+    retry = Retrying(
+        stop=stop_after_delay(ENDPOINT_SECONDS),
+        wait=wait_fixed(0.2),
+        retry=retry_if_result(lambda found: found != hoped),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else set(),
+    )
+    return retry(names)
+
+
+EXERCISES = (
+    Exercise(
+        "front",
+        _front_begun,
+        _front,
+        (
+            "Which two labels do the Pods of hello bear?",
+            'show("hello.yaml"): template, metadata, labels. kubectl("get pods --show-labels") shows all.',
+            'app="hello", track="stable"',
+        ),
+    ),
+    Exercise(
+        "release",
+        _release_begun,
+        _release,
+        (
+            "Which fields does your manifest claim? Only those that stand in it.",
+            'show("hello-shared.yaml") claims no replicas. kubectl("set image --help") is another way.',
+            'apply("hello-shared.yaml", version="1.1.0")',
+        ),
     ),
 )

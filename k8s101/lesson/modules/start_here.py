@@ -92,6 +92,26 @@ QUESTIONS = (
         "the CNCF, a foundation",
     ),
     Question(
+        "declarative",
+        "You ask for six copies in a declarative way. What do you tell the cluster?",
+        {
+            "start six copies": "That is an order; nobody would notice when one is lost later.",
+            "there shall be six copies": "the wish is stored, and holds until you change it",
+            "which machine starts which copy": "You name no machine; the cluster chooses.",
+        },
+        "there shall be six copies",
+    ),
+    Question(
+        "controller",
+        "One of six copies is lost. Who sees to it that there are six again?",
+        {
+            "you, as soon as you notice": "Nobody has to act: the wish still stands.",
+            "a controller, which compares all the time": "it counts what is, compares with what should be, and acts",
+            "the lost copy starts itself again": "What is gone cannot act.",
+        },
+        "a controller, which compares all the time",
+    ),
+    Question(
         "nodes-used",
         "You ask for six Pods and name no machine. On how many of the nodes will they run?",
         {

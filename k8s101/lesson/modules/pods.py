@@ -1,0 +1,251 @@
+"""Module 03, Pods: what it asks and how its exercises are checked."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+from kubernetes.client.exceptions import ApiException
+from kubernetes.stream import stream
+
+from k8s101.errors import Problem
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import why_pod
+from k8s101.lesson.names import ready
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.wait import poll
+
+READY_SECONDS = 30
+LOG_SECONDS = 10
+
+
+def _inside(api: Api, pod: str, container: str, command: str) -> str:
+    """Return what a shell command prints in a container."""
+    how = {"stdout": True, "stderr": True, "stdin": False, "tty": False}
+    words = ["sh", "-c", command]
+    run = api.core.connect_get_namespaced_pod_exec
+    return str(stream(run, pod, api.namespace, container=container, command=words, **how))
+
+
+def _pod(api: Api, name: str) -> Object:
+    found = api.get(f"pod/{name}")
+    if found is None:
+        raise Problem(f"there is no Pod {name}", where=f"namespace {api.namespace}", then="run the cells above again")
+    return found
+
+
+def _shared(before: Before, api: Api) -> str:
+    look = "for kind in net uts mnt; do readlink /proc/self/ns/$kind; done"
+    app, tools = (_inside(api, "pair", name, look).split() for name in ("app", "tools"))
+    same = [one == other for one, other in zip(app, tools, strict=True)]
+    if all(same):
+        return "all: a Pod is one small machine"
+    return "address and host name, but no files" if same == [True, True, False] else "nothing: containers are apart"
+
+
+def _order(before: Before, api: Api) -> str:
+    written = _inside(api, "order", "app", "cat /etc/config/order").split()
+    return {"settings": "settings, test, app", "app": "app, settings, test"}.get(written[0], "all at once")
+
+
+def _ended(before: Before, api: Api) -> str:
+    phases = [_pod(api, name)["status"]["phase"] for name in ("task", "task-plain")]
+    return {
+        ("Succeeded", "Running"): "the first one ends, the other goes on for ever",
+        ("Succeeded", "Succeeded"): "both end",
+    }.get((phases[0], phases[1]), "both go on: the helpers run")
+
+
+def _asked(before: Before, api: Api) -> str:
+    log = api.core.read_namespaced_pod_log("hello", api.namespace)
+    paths = re.findall(r"GET (/something/\d+)", log)
+    return {1: "once"}.get(paths.count(paths[-1]) if paths else 0, "three times")
+
+
+def _after_crash(before: Before, api: Api) -> str:
+    if _pod(api, "crash")["metadata"]["uid"] not in before.pods:
+        return "a new Pod starts, with nothing"
+    own, shared = (_inside(api, "crash", "app", f"cat {path}/starts").split() for path in ("/tmp", "/shared"))
+    return "its own files are new, those in the volume stay" if len(own) < len(shared) else "all files are there"
+
+
+def _phase(before: Before, api: Api) -> str:
+    return str(_pod(api, "broken")["status"]["phase"])
+
+
+QUESTIONS = (
+    Question(
+        "smallest",
+        "What is the smallest thing that you can deploy?",
+        {
+            "a container": "The API has no kind for a container; it always comes in a Pod.",
+            "a Pod": "one or more containers that are placed and started together",
+            "a Deployment": "It makes Pods, and can be left out.",
+        },
+        "a Pod",
+    ),
+    Question(
+        "shared",
+        "Two containers run in one Pod. Which of these do they share: address, host name, files?",
+        {
+            "all: a Pod is one small machine": "Each container has the files of its own image.",
+            "address and host name, but no files": "files are shared only in a volume that both mount",
+            "nothing: containers are apart": "Containers of different Pods are.",
+        },
+        _shared,
+    ),
+    Question(
+        "order",
+        "Three containers stand in the file: first app, then, below initContainers, settings and test. Which order?",
+        {
+            "app, settings, test": "The order of fields in a manifest does not count.",
+            "all at once": "That holds for the list `containers`.",
+            "settings, test, app": "init containers run one by one to their end, then the app starts",
+        },
+        _order,
+    ),
+    Question(
+        "ended",
+        "Two Pods do the same work: the helper of task is a sidecar, that of task-plain is not. The work ends. Then?",
+        {
+            "both end": "A Pod ends when all its containers have; a plain helper counts.",
+            "the first one ends, the other goes on for ever": "a sidecar is stopped as soon as the work has ended",
+            "both go on: the helpers run": "A sidecar does not keep a Pod alive.",
+        },
+        _ended,
+    ),
+    Question(
+        "asked",
+        "The app asks its ambassador three times for the same page. How often is hello asked?",
+        {
+            "three times": "The ambassador may do more than pass on: this one keeps answers.",
+            "once": "the ambassador answers the rest from what it keeps",
+            "never": "Somebody has to ask for the first answer.",
+        },
+        _asked,
+    ),
+    Question(
+        "after-crash",
+        "The app ends with an error, then runs again. What does it find?",
+        {
+            "a new Pod starts, with nothing": "The Pod stays; only the container is started anew.",
+            "its own files are new, those in the volume stay": "a container begins with its image, the volume stays",
+            "all files are there": "What a container writes into its own files goes with it.",
+        },
+        _after_crash,
+    ),
+    Question(
+        "phase",
+        "A container ends at once, again and again. In which phase is its Pod?",
+        {
+            "Failed": "It would be, if nobody were to start the container again.",
+            "CrashLoopBackOff": "That is the state of the container, while the kubelet waits.",
+            "Running": "the phase is coarse: look at the containers' state",
+        },
+        _phase,
+    ),
+)
+
+
+def _trouble(api: Api, name: str) -> str | None:
+    """Wait until a Pod is ready, and return the cause if it does not get so."""
+    try:
+        poll(f"pod/{name}", lambda pod: "ready" if pod and ready(pod) else None, READY_SECONDS, "ready")
+    except Problem:
+        return why_pod(api, _pod(api, name))
+    return None
+
+
+def _sidecars(pod: Object) -> list[str]:
+    """Return the names of the init containers that run beside the app."""
+    entries = pod["status"].get("initContainerStatuses", [])
+    return [entry["name"] for entry in entries if "running" in entry["state"]]
+
+
+def _notes_begun(api: Api) -> str | None:
+    return None if api.get("pod/notes") else "there is no Pod notes yet"
+
+
+def _notes(api: Api) -> Iterator[Finding]:
+    trouble = _trouble(api, "notes")
+    pod = _pod(api, "notes")
+    if trouble:
+        blocked = "running" in (pod["status"].get("initContainerStatuses") or [{"state": {}}])[0]["state"]
+        endless = "init container shipper never ends, and app waits for it: which restartPolicy makes a sidecar?"
+        yield Finding(False, endless if blocked else trouble)
+        return
+    yield Finding(True, "app runs, and shipper beside it")
+    if not _logged(api, "notes", "shipper", "notes"):
+        mounts = pod["spec"]["initContainers"][0]["volumeMounts"]
+        place = next(entry["mountPath"] for entry in mounts if entry["name"] == "logs")
+        yield Finding(False, f"shipper reads /logs/app.log, but has the volume at {place}: nothing comes")
+        return
+    yield Finding(True, "shipper prints what app writes")
+
+
+def _logged(api: Api, pod: str, container: str, word: str) -> bool:
+    """Tell whether a word turns up in a container's log before the deadline."""
+    deadline = time.monotonic() + LOG_SECONDS
+    while time.monotonic() < deadline:
+        if word in api.core.read_namespaced_pod_log(pod, api.namespace, container=container):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _front_begun(api: Api) -> str | None:
+    return None if api.get("pod/front") else "there is no Pod front yet"
+
+
+def _front(api: Api) -> Iterator[Finding]:
+    trouble = _trouble(api, "front")
+    if trouble:
+        yield Finding(False, trouble)
+        return
+    pod = _pod(api, "front")
+    done = [e["name"] for e in pod["status"].get("initContainerStatuses", []) if "terminated" in e["state"]]
+    yield Finding(bool(done), f"{done[0]} ran before the app" if done else "no init container has waited for hello")
+    said = _answer(api, 8000, "/")
+    right = "hello 1.1.0" in said
+    yield Finding(right, "the app answers as release 1.1.0" if right else f"port 8000 answers: {said}")
+    path = f"/something/{time.time_ns()}"
+    first, second = _answer(api, 8080, path), _answer(api, 8080, path)
+    kept = "look-up 1 " in first and first == second
+    yield Finding(kept, "the cache answers the second time" if kept else f"asked twice, port 8080 answers: {second}")
+    aside = _sidecars(pod)
+    plain = "the cache is a plain container: it may start after the app; which kind starts before and stops after it?"
+    yield Finding(bool(aside), f"{aside[0]} is a sidecar: it starts before the app" if aside else plain)
+
+
+def _answer(api: Api, port: int, path: str) -> str:
+    try:
+        return api.rest.text(f"/api/v1/namespaces/{api.namespace}/pods/front:{port}/proxy{path}").strip()
+    except ApiException as error:
+        return "nothing" if error.status in (502, 503) else f"status {error.status}"
+
+
+EXERCISES = (
+    Exercise(
+        "notes",
+        _notes_begun,
+        _notes,
+        (
+            "The shipper stands among the init containers. When does it end?",
+            'Compare with task.yaml: show("task.yaml"). Where does the app write, and where does the shipper read?',
+            'restart="Always", mount="/logs"',
+        ),
+    ),
+    Exercise(
+        "front",
+        _front_begun,
+        _front,
+        (
+            "Three containers: which one ends, which one helps, which one is the app?",
+            "Two of them are init containers. The image hello has the commands wait and cache: "
+            'show("ambassador.yaml") uses one; the other one wants --url=http://hello:8000/.',
+            'show("solution-front.yaml") is one way.',
+        ),
+    ),
+)
