@@ -16,6 +16,9 @@ from k8s101.lesson.rest import APPLY, Object, status_message
 from k8s101.lesson.session import FIELD_MANAGER, Api, current
 
 BLANK = re.compile(r"\$\{(\w+)\}")
+CONFLICT = 409
+ATTEMPTS = 10
+"""How often to begin anew when a controller writes between our look and our change."""
 
 
 def apply(manifest: str, **blanks: str | int | EllipsisType) -> None:
@@ -44,15 +47,19 @@ def apply_object(api: Api, item: Object, where: str) -> str:
     name = item["metadata"]["name"]
     namespace = item["metadata"].get("namespace", api.namespace)
     path = resource.path(namespace, name)
-    old = api.rest.get(item["kind"], name, namespace)
-    try:
-        new = api.rest.call("PATCH", path, item, APPLY, fieldManager=FIELD_MANAGER, force="true")
-    except ApiException as error:
-        raise Problem(
-            f"the API server refuses {item['kind'].lower()}/{name}: {status_message(error)}",
-            where=where,
-            then="correct the manifest and run the cell again",
-        ) from None
+    for attempt in range(1, ATTEMPTS + 1):
+        old = api.rest.get(item["kind"], name, namespace)
+        try:
+            new = api.rest.call("PATCH", path, _on_top_of(old, item), APPLY, fieldManager=FIELD_MANAGER, force="true")
+            break
+        except ApiException as error:
+            if error.status == CONFLICT and attempt < ATTEMPTS:
+                continue
+            raise Problem(
+                f"the API server refuses {item['kind'].lower()}/{name}: {status_message(error)}",
+                where=where,
+                then="correct the manifest and run the cell again",
+            ) from None
     if old is None:
         outcome = "created"
     elif old["metadata"]["resourceVersion"] == new["metadata"]["resourceVersion"]:
@@ -60,6 +67,13 @@ def apply_object(api: Api, item: Object, where: str) -> str:
     else:
         outcome = "configured"
     return f"{item['kind'].lower()}/{name} {outcome}"
+
+
+def _on_top_of(old: Object | None, item: Object) -> Object:
+    """Return an object that is refused if another has written since: a controller's change is none of ours."""
+    if old is None:
+        return item
+    return item | {"metadata": item["metadata"] | {"resourceVersion": old["metadata"]["resourceVersion"]}}
 
 
 def parse(text: str, where: str) -> list[Object]:
