@@ -52,8 +52,10 @@ def why_pod(api: Api, pod: Object) -> str:
 def why_workload(api: Api, item: Object) -> str:
     """Return one sentence on why a Deployment, or the like, lacks ready Pods."""
     pods = [pod for pod in pods_of(api, item) if not ready(pod) and pod_state(pod) != "stopping"]
-    if pods:  # the newest Pods show what the latest change did
-        return why_pod(api, max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"]))
+    if pods:  # the newest Pods show what the latest change did, those in trouble more than those that begin
+        newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        sisters = [pod for pod in pods if owner(pod) == owner(newest)]
+        return why_pod(api, next((pod for pod in sisters if _hopeless(api, pod)), newest))
     if item["spec"].get("paused"):
         return f"{item['kind']} {item['metadata']['name']} is paused: changes wait until it is resumed"
     failure = condition(item, "ReplicaFailure")
