@@ -54,7 +54,7 @@ def test_the_shipper_of_the_solution_passes(api: Api) -> None:
 def test_a_shipper_that_the_app_waits_for_is_told(api: Api, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k8s101.lesson.modules.pods.READY_SECONDS", 8)
     apply("notes.yaml", restart=policy, mount="/logs")
-    assert last_line(api, "notes").startswith("✗ not yet: init container shipper never ends, and app waits for it")
+    assert last_line(api, "notes").startswith("✗ not yet: init container shipper runs, and the app waits for it")
 
 
 def test_a_volume_at_another_place_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,13 @@ def test_another_way_to_build_the_front_passes_too(api: Api) -> None:
         ([WAIT], [APP % "1.1.0"], "asked twice, port 8080 answers: nothing"),
         ([WAIT, OTHER], [APP % "1.1.0"], "asked twice, port 8080 answers: something"),
         ([WAIT], [APP % "1.1.0", CACHE % ""], "the cache is a plain container: it may start after the app"),
-        ([WAIT.replace("hello:8000/", "helo:8000/"), SIDECAR], [APP % "1.1.0"], "Pod front is "),
+        (
+            [WAIT.replace("hello:8000/", "helo:8000/"), SIDECAR],
+            [APP % "1.1.0"],
+            "init container wait runs, and the app waits",
+        ),
+        ([WAIT, CACHE % ""], [APP % "1.1.0"], "init container cache runs, and the app waits"),
+        ([WAIT, SIDECAR], [APP % "9.9.9"], "Pod front cannot start"),
     ],
 )
 def test_what_is_wrong_with_the_front_is_told(

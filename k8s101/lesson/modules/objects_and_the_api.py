@@ -185,7 +185,8 @@ def _release(api: Api) -> Iterator[Finding]:
     owners = _owners(api.get("deployment/hello") or _nobody())
     if AUTOSCALER not in owners:
         taker = owners[0] if owners else "nobody"
-        yield Finding(False, f"replicas belongs to {taker} now: run the step “Share an object” again, leave it out")
+        back = "run the cells of “Share an object” again, then change the image only"
+        yield Finding(False, f"replicas belongs to {taker} now: {back}")
         return
     yield Finding(True, "replicas belongs to the autoscaler")
     others = sorted(set(owners) - {AUTOSCALER})

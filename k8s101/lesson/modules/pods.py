@@ -154,12 +154,17 @@ def _trouble(api: Api, name: str) -> str | None:
     try:
         poll(f"pod/{name}", lambda pod: "ready" if pod and ready(pod) else None, READY_SECONDS, "ready")
     except Problem:
-        return why_pod(api, _pod(api, name))
+        pod = _pod(api, name)
+        states = [entry["state"] for entry in pod["status"].get("containerStatuses", [])]
+        held = any(state.get("waiting", {}).get("reason") == "PodInitializing" for state in states)
+        running = _beside(pod)[-1:] if held else []
+        helper = "a helper that never ends wants another restartPolicy; of others, read the log"
+        return f"init container {running[0]} runs, and the app waits for it: {helper}" if running else why_pod(api, pod)
     return None
 
 
-def _sidecars(pod: Object) -> list[str]:
-    """Return the names of the init containers that run beside the app."""
+def _beside(pod: Object) -> list[str]:
+    """Return the names of the init containers that run now; beside a running app, those are sidecars."""
     entries = pod["status"].get("initContainerStatuses", [])
     return [entry["name"] for entry in entries if "running" in entry["state"]]
 
@@ -170,16 +175,13 @@ def _notes_begun(api: Api) -> str | None:
 
 def _notes(api: Api) -> Iterator[Finding]:
     trouble = _trouble(api, "notes")
-    pod = _pod(api, "notes")
     if trouble:
-        blocked = "running" in (pod["status"].get("initContainerStatuses") or [{"state": {}}])[0]["state"]
-        endless = "init container shipper never ends, and app waits for it: which restartPolicy makes a sidecar?"
-        yield Finding(False, endless if blocked else trouble)
+        yield Finding(False, trouble)
         return
     yield Finding(True, "app runs, and shipper beside it")
     if not _logged(api, "notes", "shipper", "notes"):
-        mounts = pod["spec"]["initContainers"][0]["volumeMounts"]
-        place = next(entry["mountPath"] for entry in mounts if entry["name"] == "logs")
+        mounts = _pod(api, "notes")["spec"]["initContainers"][0]["volumeMounts"]
+        place = next((entry["mountPath"] for entry in mounts if entry["name"] == "logs"), "no place")
         yield Finding(False, f"shipper reads /logs/app.log, but has the volume at {place}: nothing comes")
         return
     yield Finding(True, "shipper prints what app writes")
@@ -214,7 +216,7 @@ def _front(api: Api) -> Iterator[Finding]:
     first, second = _answer(api, 8080, path), _answer(api, 8080, path)
     kept = "look-up 1 " in first and first == second
     yield Finding(kept, "the cache answers the second time" if kept else f"asked twice, port 8080 answers: {second}")
-    aside = _sidecars(pod)
+    aside = _beside(pod)
     plain = "the cache is a plain container: it may start after the app; which kind starts before and stops after it?"
     yield Finding(bool(aside), f"{aside[0]} is a sidecar: it starts before the app" if aside else plain)
 
