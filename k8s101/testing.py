@@ -1,8 +1,8 @@
 """`make test`: every stage, one summary, the number of tests at the end.
 
-Notebooks mostly wait, so the stages run in two lanes side by side: one has the cluster of real nodes, the
-other one, with lower priority, everything that needs none or makes its own. Pytest stages count their tests;
-every other command counts as one.
+The notebooks' outputs are compared first, alone. Then the stages run in two lanes side by side, because tests
+mostly wait: one has the cluster of real nodes, the other one, with lower priority, everything that needs none or
+makes its own. Pytest stages count their tests; every other command counts as one.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ STAGES = (
     ),
     # the tests of programs and images find them made
     Stage("prepare", FIRST, (("k8s101.cluster.binaries",), ("k8s101.cluster.images",))),
-    Stage("up", NODES, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
-    Stage("strict", NODES, (_notebooks("test", "--strict"),)),
+    Stage("up", FIRST, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
+    Stage("strict", FIRST, (_notebooks("test", "--strict"),)),
     Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
     Stage("cluster", NODES, (_pytest("tests/cluster"),)),
     Stage("existing", NODES, (_pytest("tests/existing/test_ours.py"),)),
