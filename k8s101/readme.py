@@ -47,7 +47,9 @@ def benchmarks() -> str:
     for backend, figures in results["figures"].items():
         for name, row in figures.items():
             ratio = row["ratio"] or ""
-            rows.append(f"| `{backend}` | {name} | {row['median']:g} {row['unit']} | ≤ {row['most']:g} | {ratio} |")
+            rows.append(
+                f"| `{backend}` | {name} | {row['median']:g} {row['unit']} | ≤ {row['most']:g} {row['unit']} | {ratio} |"
+            )
     return "\n".join(rows)
 
 

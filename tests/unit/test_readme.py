@@ -42,21 +42,17 @@ def test_a_missing_marker_is_found() -> None:
 
 
 def test_measurements_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = {
-        "date": "2026-01-02",
-        "machine": "2 cores",
-        "rounds": 5,
-        "targets": {"up": "≤ 6 s"},
-        "figures": {"up": {"median": 4.21}, "memory": {"median": 1234.5}},
-        "up / kwokctl": 0.9,
-    }
+    up = {"median": 4.21, "most": 6, "unit": "s", "peer": "kwokctl create cluster", "ratio": 0.9}
+    memory = {"median": 1234.5, "most": 1400, "unit": "MB", "peer": "", "ratio": None}
+    figures = {"nodes": {"up": up, "memory": memory}}
+    results = {"date": "2026-01-02", "machine": "2 cores", "rounds": 5, "figures": figures}
     file = tmp_path / "results.json"
     file.write_text(json.dumps(results))
     monkeypatch.setattr(readme, "RESULTS", file)
     table = readme.benchmarks()
     assert "2 cores" in table
-    assert "| up | 4.21 s | ≤ 6 s |" in table
-    assert "1234.5 MB" in table
+    assert "| `nodes` | up | 4.21 s | ≤ 6 s | 0.9 |" in table
+    assert "| 1234.5 MB | ≤ 1400 MB |  |" in table
     monkeypatch.setattr(readme, "RESULTS", tmp_path / "none.json")
     assert "make bench" in readme.benchmarks()
 
