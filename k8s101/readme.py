@@ -46,10 +46,9 @@ def benchmarks() -> str:
     ]
     for backend, figures in results["figures"].items():
         for name, row in figures.items():
-            ratio = row["ratio"] or ""
-            rows.append(
-                f"| `{backend}` | {name} | {row['median']:g} {row['unit']} | ≤ {row['most']:g} {row['unit']} | {ratio} |"
-            )
+            unit, ratio = row["unit"], row["ratio"] or ""
+            cells = (f"`{backend}`", name, f"{row['median']:g} {unit}", f"≤ {row['most']:g} {unit}", f"{ratio}")
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
