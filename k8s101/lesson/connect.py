@@ -10,6 +10,7 @@ from pathlib import Path
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException, NotFoundException
 from kubernetes.config import load_kube_config
+from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from k8s101.cluster import cluster
@@ -25,6 +26,8 @@ from k8s101.notebook import needs
 
 READY_SECONDS = 60
 FRESH_SECONDS = 60
+CONNECTIONS = 32
+"""More than a lesson's watches and questions use at the same time; beyond it the client writes warnings."""
 
 
 def connect(slug: str) -> Api:
@@ -42,9 +45,11 @@ def connect(slug: str) -> Api:
     Raises:
         Problem: there is no cluster, it is another one, or it is not ready.
     """
-    settings = _settings()
+    found = _cluster()
+    settings = found.settings
     bypass_proxies(settings)
     api = Api(slug, settings, _client(settings.kubeconfig))
+    cluster.repair(found)  # an earlier lesson may have been left while a part was away
     identity = prove_identity(api)
     version, nodes = _ready(api)
     fresh_namespace(api, identity)
@@ -59,12 +64,12 @@ def connect(slug: str) -> Api:
     return api
 
 
-def _settings() -> Settings:
+def _cluster() -> cluster.Cluster:
     # a kernel or a whole session may have ended, and the cluster's processes with it
     found = cluster.revive(lambda line: print(f"cluster k8s101 · {line}"))
     if found is None:
         raise Problem("no cluster is running", where="this machine", then="k8s101 up")
-    return found.settings
+    return found
 
 
 def bypass_proxies(settings: Settings) -> None:
@@ -87,6 +92,9 @@ def _client(kubeconfig: Path) -> ApiClient:
             then="k8s101 up (as the user who runs the notebooks, through sudo)",
         ) from None
     configuration.proxy = None
+    configuration.connection_pool_maxsize = CONNECTIONS
+    # the lessons' own waits try again, and say what for; the client would do so with warnings
+    configuration.retries = Retry(connect=0, read=0, other=0)
     return ApiClient(configuration)
 
 

@@ -41,12 +41,20 @@ def why_pod(api: Api, pod: Object) -> str:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
+    if not pod["spec"].get("nodeName"):
+        return f"Pod {name} is on no node, and no scheduler has said why: is {scheduler(pod)} there?"
     if "Image" in state:  # what the registry said differs from machine to machine
         image = pod["spec"]["containers"][0]["image"]
         return f"Pod {name} cannot start: its node has no image {image} and cannot get it"
     if state == "not ready":
         return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
     return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"
+
+
+def scheduler(pod: Object) -> str:
+    """Return the name of the scheduler that shall place a Pod."""
+    name = pod["spec"].get("schedulerName", "default-scheduler")
+    return "kube-scheduler" if name == "default-scheduler" else str(name)
 
 
 def why_workload(api: Api, item: Object) -> str:
@@ -56,6 +64,10 @@ def why_workload(api: Api, item: Object) -> str:
         newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
         sisters = [pod for pod in pods if owner(pod) == owner(newest)]
         return why_pod(api, next((pod for pod in sisters if _hopeless(api, pod)), newest))
+    if not item.get("status", {}).get("observedGeneration"):
+        return (
+            f"no controller has looked at {item['kind']} {item['metadata']['name']}: is kube-controller-manager there?"
+        )
     if item["spec"].get("paused"):
         return f"{item['kind']} {item['metadata']['name']} is paused: changes wait until it is resumed"
     failure = condition(item, "ReplicaFailure")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
 from k8s101.cluster import cluster
 from k8s101.errors import Problem
+from k8s101.lesson import symptoms
 from k8s101.lesson.diagnose import pods_of, ready_endpoints, why_pod, why_service
 from k8s101.lesson.names import condition, pod_state
 from k8s101.lesson.rest import MERGE, Object
@@ -19,6 +21,8 @@ PROCESS_SECONDS = 20
 NODE_SECONDS = 60
 WORKLOAD_SECONDS = 60
 MISSING_TAG = "missing"
+RIDDLES = ("kube-controller-manager", "kube-scheduler")
+"""What a hidden fault stops: the API goes on without them."""
 
 
 class Part:
@@ -106,8 +110,8 @@ class Part:
 
     @property
     def running(self) -> bool:
-        """Whether its process runs."""
-        return self._real.running
+        """Whether its process runs; parts in the hands of others count as running."""
+        return self._real.running or not self._cluster.ours
 
     @property
     def _is_node(self) -> bool:
@@ -179,29 +183,55 @@ class Fault:
         self.undo()
 
 
-def fault(name: str, target: str) -> Fault:
-    """Break something; `.evidence()` shows the symptom, `.heal()` restores it.
+def fault(name: str, *targets: str) -> Fault:
+    """Break something; `.evidence()` shows the symptom, `.heal()` or the end of a `with` block restores it.
 
     Args:
-        name: `component stopped`, `node dead`, `image missing` or `selector mismatch`.
-        target: the component, the node, the Deployment or the Service.
+        name: `component stopped`, `component hidden`, `node dead`, `image missing` or `selector mismatch`.
+        targets: the component, the node, the Deployment or the Service; several components may be stopped
+            at once, and a hidden one is known by a word of your own.
 
     Raises:
         Problem: there is no such fault or target.
     """
     if name not in FAULTS:
         raise Problem(f"there is no fault {name!r}", where="this cell", then=f"one of: {', '.join(FAULTS)}")
-    return FAULTS[name](current(), target)
+    return FAULTS[name](current(), *targets)
 
 
-def _component_stopped(api: Api, target: str) -> Fault:
-    part = component(target)._real
-    part.stop()
+def _component_stopped(api: Api, *targets: str) -> Fault:
+    """Stop components; a lesson that keeps a table of symptoms asks what works without them."""
+    parts = [component(target) for target in targets]
+    survey = symptoms.opened(api)
+    absence = symptoms.Absence(survey, targets) if survey else None
+    with ExitStack() as started:
+        for part in parts:
+            started.callback(part.start)
+            part.stop()
+        if absence:
+            absence.ask()
+        heal = started.pop_all()
 
     def symptom() -> str:
-        return f"{target} runs" if part.running else f"{target} does not run"
+        return "\n".join(f"{part.name} {'runs' if part.running else 'does not run'}" for part in parts)
 
-    return Fault("component stopped", target, symptom, lambda: component(target)._real.start())
+    def undo() -> None:
+        nonlocal absence
+        asked, absence = absence, None  # healed twice is healed once
+        with heal:
+            if asked:
+                asked.look()
+        if asked:
+            asked.end()
+
+    return Fault("component stopped", ", ".join(targets), symptom, undo)
+
+
+def _component_hidden(api: Api, word: str) -> Fault:
+    """Stop a component of the control plane without saying which one; each word means one."""
+    part = component(RIDDLES[sum(word.encode()) % len(RIDDLES)])._real
+    part.stop()
+    return Fault("component hidden", word, lambda: "a component does not run", part.start)
 
 
 def _node_dead(api: Api, target: str) -> Fault:
@@ -257,8 +287,9 @@ def _selector_mismatch(api: Api, target: str) -> Fault:
     return Fault("selector mismatch", target, lambda: poll(target, empty, WORKLOAD_SECONDS, "without endpoints"), undo)
 
 
-FAULTS: dict[str, Callable[[Api, str], Fault]] = {
+FAULTS: dict[str, Callable[..., Fault]] = {
     "component stopped": _component_stopped,
+    "component hidden": _component_hidden,
     "node dead": _node_dead,
     "image missing": _image_missing,
     "selector mismatch": _selector_mismatch,

@@ -22,7 +22,7 @@ ERRORS = (ApiException, HTTPError, OSError)
 """What a request ends with while a part of the control plane is away."""
 
 PATIENCE_SECONDS = 60
-REQUEST_SECONDS = 20
+REQUEST_SECONDS = 4
 POLL_SECONDS = 0.1
 QUIET_SECONDS = 0.5
 CALLS = 5
@@ -49,19 +49,20 @@ class Round:
         number: tells its objects from those of other rounds.
         nodes: where questions about nodes are asked.
         address: address of the new Service.
-        seconds: how long the API server may take for one request.
+        containers: whether clients run, which can be asked what they have counted.
     """
 
-    def __init__(self, api: Api, number: int, nodes: Sequence[str], address: str, seconds: float) -> None:
+    def __init__(self, api: Api, number: int, nodes: Sequence[str], address: str, *, containers: bool) -> None:
         self.nodes = nodes
         self.name = f"try-{number}"
+        self.containers = containers
         self._api = api
         self._address = address
-        self._seconds = round(min(seconds, REQUEST_SECONDS))
-        self._victim = self._spare()
-        self._clients = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in api.list("Pod", "app=client")}
-        self._old = {node: self.calls(node, OLD_PORT) for node in nodes}
-        self._new: dict[str, Calls] = {}
+        self._victim = str(api.list("Pod", "app=spare")[0]["metadata"]["name"])
+        clients = api.list("Pod", "app=client") if containers else []
+        self._clients = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in clients}
+        self._old = {node: self.calls(node, OLD_PORT) for node in nodes if containers}
+        self._new = self._silence() if containers else {}
         self._watching = threading.Event()
         self.watch_open = True
         threading.Thread(target=self._watch, name=f"k8s101 watch of {self.name}", daemon=True).start()
@@ -70,7 +71,7 @@ class Round:
 
     def request(self, method: str, path: str, body: Object | None = None, **query: Any) -> Object:
         """Send one request for something in the lesson's namespace."""
-        words = urlencode({"timeout": f"{self._seconds}s", **query})
+        words = urlencode({"timeout": f"{REQUEST_SECONDS}s", **query})
         group = "/apis/apps/v1" if path.startswith("deployments") else "/api/v1"
         return self._api.rest.call(method, f"{group}/namespaces/{self._api.namespace}/{path}?{words}", body)
 
@@ -94,10 +95,6 @@ class Round:
                 self._watching.set()
         self.watch_open = False
 
-    def _spare(self) -> str:
-        pods = self._api.list("Pod", "app=spare")
-        return str(pods[0]["metadata"]["name"])
-
     def lose_spare(self) -> None:
         """Delete the Pod of Deployment spare."""
         self.delete(f"pods/{self._victim}")
@@ -108,15 +105,13 @@ class Round:
         return any(pod["metadata"]["name"] != self._victim for pod in pods)
 
     def new_service(self) -> None:
-        """Create a Service at the address that clients ask, once they have heard nothing from there for a while."""
-        if not self._new:
-            self.delete("services/new")
-            self._new = self._silence()
-        ports = [{"port": 8000}]
-        spec = {"clusterIP": self._address, "selector": {"app": "hello"}, "ports": ports}
+        """Create a Service at the address that clients ask in vain so far."""
+        spec = {"clusterIP": self._address, "selector": {"app": "hello"}, "ports": [{"port": 8000}]}
         self.create("services", {"metadata": {"name": "new"}, "spec": spec})
 
     def _silence(self) -> dict[str, Calls]:
+        """Wait until nobody answers at the address of the new Service, as may be after an earlier round."""
+        self.delete("services/new")
         deadline = time.monotonic() + PATIENCE_SECONDS
         before = {node: self.calls(node, NEW_PORT) for node in self.nodes}
         while time.monotonic() < deadline:
@@ -168,12 +163,14 @@ class Question:
         begin: asks for it; doing so twice is like doing it once.
         holds: tells whether it is done, on one node.
         on_nodes: whether each node has its own answer.
+        containers: whether it can be asked only where containers run.
     """
 
     text: str
     begin: Callable[[Round], object]
     holds: Callable[[Round, str], bool] = lambda now, node: True
     on_nodes: bool = False
+    containers: bool = False
 
     def ask(self, now: Round, seconds: float) -> dict[str, bool]:
         """Begin, and look again and again whether it is done.
@@ -194,7 +191,8 @@ class Question:
                 if not begun:
                     self.begin(now)
                     begun = True
-                for node in nodes:
+            for node in nodes if begun else ():
+                with suppress(*ERRORS):
                     found[node] = found[node] or self.holds(now, node)
             time.sleep(0 if all(found.values()) else POLL_SECONDS)
         return found
@@ -242,6 +240,6 @@ QUESTIONS = (
     Question(MADE, _deployment, _owned),
     Question(REPLACED, lambda now: now.lose_spare(), Round.spare_replaced),
     Question(PLACED, lambda now: now.create("pods", _pod(now.name)), _placed),
-    Question(STARTED, _on_each_node, _runs, on_nodes=True),
-    Question(NEW, lambda now: now.new_service(), Round.new_answers, on_nodes=True),
+    Question(STARTED, _on_each_node, _runs, on_nodes=True, containers=True),
+    Question(NEW, lambda now: now.new_service(), Round.new_answers, on_nodes=True, containers=True),
 )

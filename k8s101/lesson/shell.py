@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ PIPEFAIL = "set -o pipefail\n"
 def sh(command: str) -> None:
     """Run a command in bash and print what it writes.
 
-    `kubectl` in it is the workshop's own and speaks to the workshop's cluster.
+    `kubectl` and `k8s101` in it are the workshop's own and speak to the workshop's cluster.
 
     Args:
         command: one or several lines; the last one's exit code counts, and any failure in a pipe.
@@ -76,7 +77,8 @@ def environment(api: Api) -> dict[str, str]:
     """Return the variables for child processes: our kubeconfig, kubectl and its cache, none of the user's."""
     cache = cache_dir() / "kubectl"
     mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off", "KUBECACHEDIR": str(cache)}
-    path = f"{kubectl_path().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    own = (str(kubectl_path().parent), str(Path(sys.executable).parent))
+    path = os.pathsep.join((*own, os.environ.get("PATH", os.defpath)))
     return {key: value for key, value in os.environ.items() if not key.startswith("KUBE")} | mine | {"PATH": path}
 
 

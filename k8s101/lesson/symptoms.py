@@ -1,4 +1,4 @@
-"""Take a part of the cluster away and find out, by asking, what still works.
+"""What still works while parts of the cluster are away, found out by asking the cluster.
 
 Nothing here says which answer is right. A question is put to the cluster, and `no` means: not within several
 times as long as it takes while everything runs.
@@ -6,22 +6,23 @@ times as long as it takes while everything runs.
 
 from __future__ import annotations
 
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from functools import partial
+from string import Template
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from k8s101.cluster import cluster
 from k8s101.errors import Problem
-from k8s101.lesson.apply import apply
-from k8s101.lesson.faults import component
+from k8s101.lesson.apply import apply_object, parse
 from k8s101.lesson.questions import ERRORS, PATIENCE_SECONDS, POLL_SECONDS, QUESTIONS, Question, Round
-from k8s101.lesson.session import current
-from k8s101.lesson.tables import table
-from k8s101.lesson.wait import wait_for
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api, current
+from k8s101.lesson.wait import poll, rolled_out
 
 WATCH, OLD, READY = "a watch stays open", "old Service answers", "node is Ready"
 """Found out by looking on, not by asking for something."""
@@ -31,20 +32,156 @@ SYMPTOMS = (*(question.text for question in QUESTIONS[:3]), WATCH, *(q.text for 
 
 READY_AGAIN = Question(READY, lambda now: None, lambda now, node: bool(now.node_ready(node)), on_nodes=True)
 
+CLIENTS = "clients.yaml"
+"""What a lesson must have in its manifests to be asked."""
+
 NOTHING = "nothing"
-LEAST_SECONDS = 5.0
-TIMES_AS_LONG = 5
+WATCHED = "worker-1"
+"""The node where questions are asked while a part of the control plane is away."""
+
+LEAST_SECONDS = 4.0
+TIMES_AS_LONG = 4
 NEW_SERVICE = 101
 """Number of the new Service's address, in the part of the range that is not given out by itself
 (kubernetes.io/docs/concepts/services-networking/cluster-ip-allocation)."""
 
-WORDS = {True: "yes", False: "no", None: "?"}
+WIDTH = 100
 SHORT = {"kube-apiserver": "apiserver", "kube-controller-manager": "controllers", "kube-scheduler": "scheduler"}
 
 Column = dict[str, bool | None]
 T = TypeVar("T")
 
-_columns: dict[str, Column] = {}
+
+class Survey:
+    """The answers of one lesson: a column for each part that has been away.
+
+    Args:
+        api: the lesson.
+
+    Raises:
+        Problem: the clients do not start, or something does not work although nothing is away.
+    """
+
+    def __init__(self, api: Api) -> None:
+        found = cluster.find()
+        self.api = api
+        self.containers = found is not None and found.capabilities.containers
+        self.address = str(api.settings.ranges.services[NEW_SERVICE])
+        self.columns: dict[str, Column] = {}
+        self.patience = {question.text: float(PATIENCE_SECONDS) for question in QUESTIONS}
+        self.rounds = 0
+        self._start_clients()
+        everything = Absence(self, ())
+        took = everything.ask()
+        everything.look()
+        everything.end()
+        if failed := [symptom for symptom, answer in self.columns[NOTHING].items() if not answer]:
+            raise Problem(f"does not work: {', '.join(failed)}", where="the cluster", then="k8s101 up")
+        self.patience = {text: max(LEAST_SECONDS, TIMES_AS_LONG * seconds) for text, seconds in took.items()}
+
+    def _start_clients(self) -> None:
+        service = self.api.get("service/hello")
+        if service is None:
+            raise Problem(
+                "there is no Service hello", where=f"namespace {self.api.namespace}", then='apply("hello.yaml")'
+            )
+        manifest = Template(self.api.manifest(CLIENTS).read_text())
+        text = manifest.substitute(old=service["spec"]["clusterIP"], new=self.address)
+        for item in parse(text, CLIENTS):
+            if self.containers or item["kind"] != "DaemonSet":
+                apply_object(self.api, item, CLIENTS)
+        if self.containers:
+            poll("daemonset/client", rolled_out, PATIENCE_SECONDS, "rolled out")
+        poll("deployment/spare", _has_pod, PATIENCE_SECONDS, "made")
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return a header, and a row for each question, with a column for each part that was away."""
+        asked = [symptom for symptom in SYMPTOMS if symptom in self.columns[NOTHING]]
+        rows = [(symptom, *(_word(column.get(symptom)) for column in self.columns.values())) for symptom in asked]
+        return ("WITHOUT", *(SHORT.get(part, part) for part in self.columns)), rows
+
+
+class Absence:
+    """Parts that are away at the same time: what is asked while they are, and noted when they are back.
+
+    Args:
+        survey: where the answers go.
+        names: parts of the cluster, as `k8s101 status` shows them; none to ask while everything runs.
+    """
+
+    def __init__(self, survey: Survey, names: Sequence[str]) -> None:
+        self._survey = survey
+        self._homes = {name: name.split("/")[0] if "/" in name else WATCHED for name in names or (NOTHING,)}
+        survey.rounds += 1
+        nodes = sorted({*self._homes.values()})
+        made = partial(Round, survey.api, survey.rounds, nodes, survey.address, containers=survey.containers)
+        self._round = _patiently(made)
+        self._columns: dict[str, Column] = {node: {} for node in nodes}
+
+    def ask(self) -> dict[str, float]:
+        """Put all questions at the same time; return how long each answer took, in seconds."""
+
+        def ask(question: Question) -> tuple[Question, dict[str, bool], float]:
+            began = time.monotonic()
+            found = question.ask(self._round, self._survey.patience[question.text])
+            return question, found, time.monotonic() - began
+
+        asked = [question for question in QUESTIONS if self._survey.containers or not question.containers]
+        with ThreadPoolExecutor(len(asked)) as pool:
+            answers = list(pool.map(ask, asked))
+        for question, found, _ in answers:
+            for node, column in self._columns.items():
+                column[question.text] = found.get(node, found.get(""))
+        return {question.text: seconds for question, _, seconds in answers}
+
+    def look(self) -> None:
+        """Note what can be seen only while the parts are away."""
+        for node, column in self._columns.items():
+            column |= {WATCH: self._round.watch_open, READY: self._round.node_ready(node)}
+
+    def end(self) -> None:
+        """Once the parts are back: ask the clients, note everything, and wait until all works again.
+
+        Raises:
+            Problem: something does not work again.
+        """
+        if self._round.containers:
+            for node, column in self._columns.items():
+                column[OLD] = _patiently(partial(self._round.old_answers, node))
+        for name, node in self._homes.items():
+            self._survey.columns[name.rpartition("/")[2]] = self._columns[node]
+            if name != NOTHING:
+                print(summary(name, self._columns[node]))
+        self._heal()
+        _patiently(self._round.clear)
+
+    def _heal(self) -> None:
+        """Wait until everything that did not work does."""
+        for question in (*QUESTIONS, READY_AGAIN):
+            missing = any(column.get(question.text, True) is not True for column in self._columns.values())
+            if missing and not all(question.ask(self._round, PATIENCE_SECONDS).values()):
+                raise Problem(
+                    f"after {PATIENCE_SECONDS} s there is still no yes to: {question.text}",
+                    where="the cluster",
+                    then="k8s101 up, which starts what does not run",
+                )
+
+
+_open: list[Survey] = []
+
+
+def opened(api: Api) -> Survey | None:
+    """Return the survey of this lesson, None if it has not begun."""
+    return _open[-1] if _open and _open[-1].api is api else None
+
+
+def survey(api: Api) -> Survey:
+    """Return the survey of this lesson; the first call asks all questions while everything runs."""
+    known = opened(api)
+    if known is None:
+        known = Survey(api)
+        _open[:] = [known]
+    return known
 
 
 def seen(part: str, symptom: str) -> bool | None:
@@ -60,92 +197,30 @@ def seen(part: str, symptom: str) -> bool | None:
     Raises:
         Problem: that part has not been away yet.
     """
-    if part not in _columns:
+    known = opened(current())
+    if known is None or part not in known.columns:
         raise Problem(f"{part} has not been away yet", where="this lesson", then="run the cells above")
-    return _columns[part][symptom]
+    return known.columns[part].get(symptom)
 
 
-class Symptoms:
-    """Ask the same questions again and again, each time with another part of the cluster away.
+def summary(name: str, column: Column) -> str:
+    """Return what worked and what did not while a part was away, a paragraph each."""
+    lines = [f"without {name}"]
+    for answer in (True, False, None):
+        symptoms = [symptom for symptom in SYMPTOMS if symptom in column and column[symptom] is answer]
+        if symptoms:
+            head = f"  {_word(answer):<3}  "
+            text = " · ".join(symptoms)
+            lines += textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    return "\n".join(lines)
 
-    Raises:
-        Problem: no lesson is open, or the clients do not start.
-    """
 
-    def __init__(self) -> None:
-        self._api = current()
-        self._address = str(self._api.settings.ranges.services[NEW_SERVICE])
-        self._rounds = 0
-        self._seconds = float(PATIENCE_SECONDS)
-        _columns.clear()
-        spec = self._api.core.read_namespaced_service("hello", self._api.namespace).spec
-        old = str(spec.cluster_ip) if spec else ""
-        apply("clients.yaml", old=old, new=self._address)
-        wait_for("daemonset/client", "rolled out")
-        wait_for("deployment/spare", "{.status.replicas}=1")
-        with self.without():
-            pass
+def _has_pod(item: Object | None) -> str | None:
+    return "made" if item and item.get("status", {}).get("replicas") else None
 
-    @contextmanager
-    def without(self, *names: str) -> Iterator[None]:
-        """Stop parts, ask what works, run the block, start the parts, and wait until all works again.
 
-        The parts are started again whatever happens in the block. Prints what worked and what did not.
-
-        Args:
-            names: parts of the cluster, as `k8s101 status` shows them; none to ask while everything runs.
-
-        Raises:
-            Problem: a part does not stop or start, or something does not work again.
-        """
-        self._rounds += 1
-        homes = {name: name.split("/")[0] if "/" in name else "worker-1" for name in names or (NOTHING,)}
-        nodes = sorted({*homes.values()})
-        now = _patiently(partial(Round, self._api, self._rounds, nodes, self._address, self._seconds))
-        with ExitStack() as stack:
-            for part in map(component, names):
-                stack.callback(part.start)
-                part.stop()
-            columns = self._ask(now)
-            yield
-            for node, column in columns.items():
-                column |= {WATCH: now.watch_open, READY: now.node_ready(node)}
-        for node, column in columns.items():
-            column[OLD] = _patiently(partial(now.old_answers, node))
-        for name, node in homes.items():
-            _columns[name.rpartition("/")[2]] = columns[node]
-            print(_summary(name, columns[node]))
-        self._heal(now, columns)
-        now.clear()
-
-    def _ask(self, now: Round) -> dict[str, Column]:
-        """Put all questions at the same time; return the answers by node."""
-        began = time.monotonic()
-        with ThreadPoolExecutor(len(QUESTIONS)) as pool:
-            answers = list(pool.map(lambda question: question.ask(now, self._seconds), QUESTIONS))
-        if self._rounds == 1:
-            self._seconds = max(LEAST_SECONDS, TIMES_AS_LONG * (time.monotonic() - began))
-        return {
-            node: {q.text: found.get(node, found.get("")) for q, found in zip(QUESTIONS, answers, strict=True)}
-            for node in now.nodes
-        }
-
-    def _heal(self, now: Round, columns: dict[str, Column]) -> None:
-        """Wait until everything that did not work does."""
-        for question in (*QUESTIONS, READY_AGAIN):
-            worked = all(column[question.text] for column in columns.values())
-            if not worked and not all(question.ask(now, PATIENCE_SECONDS).values()):
-                raise Problem(
-                    f"after {PATIENCE_SECONDS} s there is still no yes to: {question.text}",
-                    where="the cluster",
-                    then="k8s101 up, which starts what does not run",
-                )
-
-    def table(self) -> None:
-        """Print all answers: a row for each question, a column for each part that was away."""
-        parts = [NOTHING, *(part for part in _columns if part != NOTHING)]
-        rows = [(symptom, *(WORDS[_columns[part][symptom]] for part in parts)) for symptom in SYMPTOMS]
-        print(table(("WITHOUT", *(SHORT.get(part, part) for part in parts)), rows))
+def _word(answer: bool | None) -> str:
+    return "?" if answer is None else "yes" if answer else "no"
 
 
 def _patiently(request: Callable[[], T]) -> T:
@@ -157,13 +232,3 @@ def _patiently(request: Callable[[], T]) -> T:
         reraise=True,
     )
     return retrying(request)
-
-
-def _summary(name: str, column: Column) -> str:
-    """Return what worked and what did not, a line each."""
-    lines = [f"without {name}"]
-    for answer, word in WORDS.items():
-        symptoms = [symptom for symptom in SYMPTOMS if column[symptom] is answer]
-        if symptoms:
-            lines.append(f"  {word:<3}  {' · '.join(symptoms)}")
-    return "\n".join(lines)

@@ -112,6 +112,16 @@ QUESTIONS = (
         "a controller, which compares all the time",
     ),
     Question(
+        "two-halves",
+        "A cluster has two halves. Which one runs your containers?",
+        {
+            "the control plane": "It decides; your containers run elsewhere.",
+            "the nodes": "they do the work that the control plane decides on",
+            "both": "It could be set up so, but a control plane is usually kept free for its own work.",
+        },
+        "the nodes",
+    ),
+    Question(
         "nodes-used",
         "You ask for six Pods and name no machine. On how many of the nodes will they run?",
         {

@@ -1,0 +1,263 @@
+"""Module 01, Architecture: what it asks and how its exercises are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k8s101.errors import Problem
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import cause, pods_of
+from k8s101.lesson.faults import RIDDLES, component
+from k8s101.lesson.names import ready
+from k8s101.lesson.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.symptoms import OLD, seen
+from k8s101.lesson.wait import poll, settled
+
+RUN_SECONDS = 20
+BINARY = b"k8s\0"
+"""How an object in Kubernetes' own encoding begins (k8s.io/apimachinery, pkg/runtime/serializer/protobuf)."""
+
+
+def _stored(before: Before, api: Api) -> str:
+    found = component("etcd").read(f"/registry/configmaps/{api.namespace}/note")
+    if found.startswith(BINARY):
+        return "as binary data"
+    return "as JSON" if found.startswith(b"{") else "as the YAML that you wrote"
+
+
+def _scheduler(before: Before, api: Api) -> str:
+    if not seen("kube-scheduler", WRITE):
+        return "nothing: the API server refuses it"
+    if not seen("kube-scheduler", MADE):
+        return "a Deployment without Pods"
+    return "Pods that run anywhere" if seen("kube-scheduler", PLACED) else "Pods that belong to no node"
+
+
+def _controllers(before: Before, api: Api) -> str:
+    return "somebody replaces it" if seen("kube-controller-manager", REPLACED) else "nobody replaces it"
+
+
+def _front_door(before: Before, api: Api) -> str:
+    # without containers nobody calls; that part of the lesson is a recording there
+    return "answers, as before" if seen("kube-apiserver", OLD) is not False else "no answers"
+
+
+def _kubelet(before: Before, api: Api) -> str:
+    return "they run on" if seen("kubelet", OLD) else "they stop with it"
+
+
+def _kube_proxy(before: Before, api: Api) -> str:
+    old, new = seen("kube-proxy", OLD), seen("kube-proxy", NEW)
+    if old and new:
+        return "all: only changes are slower"
+    return "those that were there before" if old else "none"
+
+
+def _runtime(before: Before, api: Api) -> str:
+    if not seen("containerd", OLD):
+        return "they end: it is their parent"
+    return "they run on, and new ones start" if seen("containerd", STARTED) else "they run on, but no new ones start"
+
+
+def _etcd(before: Before, api: Api) -> str:
+    if seen("etcd", WRITE):
+        return "all requests: it writes them down later"
+    if seen("etcd", LATEST):
+        return "all reads"
+    return "reads of what it remembers" if seen("etcd", CACHED) else "none"
+
+
+QUESTIONS = (
+    Question(
+        "etcd-client",
+        "Which component reads and writes etcd?",
+        {
+            "all of them": "Then each would need the right to everything; they ask the API server instead.",
+            "only kube-apiserver": "it checks every request, and nobody gets past it",
+            "kube-apiserver and kubelet": "A kubelet knows the API server's address only.",
+        },
+        "only kube-apiserver",
+    ),
+    Question(
+        "node-decision",
+        "Which component decides on which node a Pod runs?",
+        {
+            "kube-scheduler": "it writes the node's name into the Pod, and that node's kubelet does the rest",
+            "kube-controller-manager": "It makes the Pod, and leaves the node open.",
+            "the kubelet that has most room": "A kubelet runs the Pods that name its node; it looks for no others.",
+        },
+        "kube-scheduler",
+    ),
+    Question(
+        "stored",
+        "You write a ConfigMap as YAML. How does etcd keep it?",
+        {
+            "as the YAML that you wrote": "kubectl, or the client, turns YAML into JSON before it sends anything.",
+            "as JSON": "JSON is what travels; what is stored is shorter and faster to read.",
+            "as binary data": "the API server encodes it in protobuf; whoever asks gets JSON or YAML",
+        },
+        _stored,
+    ),
+    Question(
+        "scheduler",
+        "kube-scheduler is stopped. You apply a Deployment. What do you get?",
+        {
+            "nothing: the API server refuses it": "The API server checks and stores; it does not ask who will act.",
+            "a Deployment without Pods": "Making Pods is the controllers' work, and they still run.",
+            "Pods that belong to no node": "they are made as ever, and wait for the one decision that is missing",
+            "Pods that run anywhere": "No kubelet takes a Pod that does not name its node.",
+        },
+        _scheduler,
+    ),
+    Question(
+        "controllers",
+        "kube-controller-manager is stopped. A Pod of a Deployment is deleted. What follows?",
+        {
+            "somebody replaces it": "Who counts Pods is a controller, and all of those are in this one process.",
+            "nobody replaces it": "the wish is still stored, but nobody compares it with what is",
+            "it cannot be deleted": "Deleting a Pod takes the API server and its kubelet.",
+        },
+        _controllers,
+    ),
+    Question(
+        "front-door",
+        "kube-apiserver is stopped. Clients in the cluster go on calling Service hello. What do they get?",
+        {
+            "no answers": "Calls between Pods go from node to node; the API server is not on their way.",
+            "answers, as before": "rules and containers are on the nodes, and need nobody to stay there",
+            "answers until the first Pod is lost": "The kubelet restarts a container without asking anybody.",
+        },
+        _front_door,
+    ),
+    Question(
+        "kubelet",
+        "The kubelet of worker-2 is stopped. What becomes of the containers there?",
+        {
+            "they stop with it": "The kubelet is not their parent: it only told the runtime to start them.",
+            "they run on": "containers need a kubelet to begin and to end, not to be",
+            "they move to other nodes at once": "Containers never move; and somebody would have to notice first.",
+        },
+        _kubelet,
+    ),
+    Question(
+        "kube-proxy",
+        "kube-proxy on worker-1 is stopped. Which Services work for clients on that node?",
+        {
+            "none": "It does not carry the packets: it writes rules, and the kernel follows them.",
+            "those that were there before": "their rules are in the kernel; for new ones nobody writes any",
+            "all: only changes are slower": "Nobody else writes rules on this node.",
+        },
+        _kube_proxy,
+    ),
+    Question(
+        "runtime",
+        "containerd on worker-3 is stopped. What becomes of the containers there?",
+        {
+            "they end: it is their parent": "Each Pod's containers have a small parent of their own, the shim.",
+            "they run on, but no new ones start": "shims keep them; to start one takes containerd itself",
+            "they run on, and new ones start": "The kubelet cannot start containers: it asks the runtime.",
+        },
+        _runtime,
+    ),
+    Question(
+        "etcd",
+        "etcd is stopped. Which requests does the API server still answer?",
+        {
+            "none": "It keeps a copy in memory, and reads need not be the latest.",
+            "reads of what it remembers": "its watch cache answers those who do not insist on the latest state",
+            "all reads": "A read of the latest state has to ask etcd what the latest is.",
+            "all requests: it writes them down later": "What is not stored has not happened: the write fails.",
+        },
+        _etcd,
+    ),
+)
+
+
+def _by_hand(api: Api) -> dict[str, Object]:
+    return {name: pod for name in ("first", "second") if (pod := api.get(f"pod/{name}"))}
+
+
+def _by_hand_begun(api: Api) -> str | None:
+    missing = [name for name in ("first", "second") if name not in _by_hand(api)]
+    return f"there is no Pod {missing[0]} yet" if missing else None
+
+
+def _placed_by_hand(api: Api) -> Iterator[Finding]:
+    pods = _by_hand(api)
+    nodes = {item["metadata"]["name"] for item in api.rest.list("Node", "")}
+    for name, pod in pods.items():
+        home = pod["spec"].get("nodeName", "")
+        if not home:
+            yield Finding(False, f"{name} has no node: the scheduler it names does not exist, so the decision is yours")
+        elif home not in nodes:
+            yield Finding(False, f"{name} waits for {home}: there is no such node, so no kubelet takes it")
+        else:
+            trouble = _not_running(name)
+            yield Finding(trouble is None, trouble or f"{name} runs on {home}")
+    homes = {pod["spec"].get("nodeName") for pod in pods.values()}
+    yield Finding(len(homes) == 2, "on two nodes" if len(homes) == 2 else f"both are on {homes.pop()}: take two nodes")
+    placed = api.rest.list("Event", api.namespace, "reason=Scheduled")
+    asked = sorted({event["involvedObject"]["name"] for event in placed} & pods.keys())
+    yield Finding(not asked, f"a scheduler has placed {asked[0]}" if asked else "no scheduler was asked")
+
+
+def _not_running(name: str) -> str | None:
+    """Wait until a Pod runs; return the cause if it does not."""
+    try:
+        poll(f"pod/{name}", lambda item: "runs" if item and ready(item) else None, RUN_SECONDS, "running")
+    except Problem as problem:
+        return problem.found
+    return None
+
+
+def _away() -> list[str]:
+    return [name for name in RIDDLES if not component(name).running]
+
+
+def _riddle_begun(api: Api) -> str | None:
+    riddle = api.get("deployment/riddle")
+    if riddle is None:
+        return "there is no Deployment riddle yet"
+    touched = riddle["metadata"]["generation"] > 1 or any(pod["spec"].get("nodeName") for pod in pods_of(api, riddle))
+    return "riddle waits, and no part of the cluster has been started" if _away() and not touched else None
+
+
+def _riddle(api: Api) -> Iterator[Finding]:
+    riddle = api.get("deployment/riddle") or {}
+    if _away():
+        count = sum(ready(pod) for pod in api.list("Pod", "app=riddle"))
+        more = "the next one will wait as well" if count else cause(api, riddle)
+        yield Finding(False, f"riddle has {count} ready Pods, and a part of the cluster is still away: {more}")
+        return
+    trouble = settled("deployment/riddle")
+    yield Finding(trouble is None, trouble or "all parts of the control plane run")
+    wanted = riddle["spec"]["replicas"]
+    count = sum(ready(pod) for pod in pods_of(api, riddle))
+    yield Finding(count == wanted > 0, f"riddle has {count} of {wanted} Pods ready")
+
+
+EXERCISES = (
+    Exercise(
+        "by-hand",
+        _by_hand_begun,
+        _placed_by_hand,
+        (
+            "A scheduler writes one field of a Pod. Which one? The blanks stand behind it.",
+            'show("nodes") lists what may stand there. Take two different ones.',
+            'first="worker-1", second="worker-2"',
+        ),
+    ),
+    Exercise(
+        "riddle",
+        _riddle_begun,
+        _riddle,
+        (
+            "How far did it come? Is there a ReplicaSet, are there Pods, do they have nodes, is there an event?",
+            'show("deployments,replicasets,pods", "app=riddle") and show("events"), then compare with your table.',
+            "Pods without a node and without an event: nobody has looked for a node. "
+            "component(NAME).start() starts a part.",
+        ),
+    ),
+)
