@@ -237,6 +237,14 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 
 @main.command()
+def progress() -> None:
+    """Print what you have predicted and solved, as JSON; it is kept on this machine only."""
+    from .lesson import progress as kept
+
+    click.echo(kept.export(kept.entries()))
+
+
+@main.command()
 @click.option("--all", "everything", is_flag=True, help="Also run what takes long.")
 def test(everything: bool) -> None:
     """Run all tests on a cluster of their own (the same as make test)."""

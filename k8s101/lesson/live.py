@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from k8s101.errors import Problem
 from k8s101.lesson.draw import draw
 from k8s101.lesson.session import interactive
+
+if TYPE_CHECKING:
+    from ipywidgets import HTML
 
 REFRESH_SECONDS = 0.5
 
@@ -29,15 +33,22 @@ def watch_live(reference: str = "", seconds: float = 120) -> None:
 
     view = ipywidgets.HTML()
     display(view)
+    threading.Thread(target=follow, args=(view, reference, seconds), name="k8s101 live view", daemon=True).start()
 
-    def follow() -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            view.value = _frame(reference)
-            time.sleep(REFRESH_SECONDS)
-        view.value += "<p>The live view has ended. Run the cell again to go on.</p>"
 
-    threading.Thread(target=follow, name="k8s101 live view", daemon=True).start()
+def follow(view: HTML, reference: str, seconds: float) -> None:
+    """Renew a picture again and again, and say when that ends.
+
+    Args:
+        view: the control that holds it.
+        reference: as in `draw`.
+        seconds: how long to follow.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        view.value = _frame(reference)
+        time.sleep(REFRESH_SECONDS)
+    view.value += "<p>The live view has ended. Run the cell again to go on.</p>"
 
 
 def _frame(reference: str) -> str:

@@ -39,10 +39,9 @@ def record(lesson: str, what: str, name: str, outcome: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with FileLock(file.with_suffix(".lock")):
-        entries = load()
-        entries.append({"at": now, "lesson": lesson, "what": what, "name": name, "outcome": outcome})
+        noted = [*entries(), {"at": now, "lesson": lesson, "what": what, "name": name, "outcome": outcome}]
         replacement = file.with_suffix(".new")
-        replacement.write_text(json.dumps({"version": VERSION, "entries": entries}, indent=1) + "\n")
+        replacement.write_text(export(noted) + "\n")
         replacement.replace(file)
 
 
@@ -52,7 +51,16 @@ def load() -> list[Entry]:
     Raises:
         Problem: the file is damaged.
     """
-    if not interactive() or not path().is_file():
+    return entries() if interactive() else []
+
+
+def entries() -> list[Entry]:
+    """Return everything noted on this machine, oldest first.
+
+    Raises:
+        Problem: the file is damaged.
+    """
+    if not path().is_file():
         return []
     try:
         data: dict[str, Any] = json.loads(path().read_text())
@@ -61,6 +69,11 @@ def load() -> list[Entry]:
         raise Problem(
             "the file with your progress is damaged", where=str(path()), then=f"mv {path()} {path()}.old"
         ) from None
+
+
+def export(noted: list[Entry]) -> str:
+    """Return entries as JSON, as they are kept and as a learner hands them in."""
+    return json.dumps({"version": VERSION, "entries": noted}, indent=1)
 
 
 def best(entries: list[Entry], lesson: str, what: str, good: str) -> int:

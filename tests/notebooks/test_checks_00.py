@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import ipywidgets
 import pytest
 
-from k8s101 import apply, connect, fault, forward, kubectl, sh, show, wait_for
+from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
 from k8s101.cluster import cluster
 from k8s101.errors import Problem
-from k8s101.lesson import bank, checks
+from k8s101.lesson import bank, checks, live
 from k8s101.lesson import connect as connecting
+from k8s101.lesson.names import condition
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
+
+LIVE_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +130,6 @@ def test_a_fault_shows_its_symptom_and_heals(
 
 
 def test_faults_of_a_machine_show_and_heal(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    from k8s101 import component
-
     extra = component("worker-4")
     extra.start()
     try:
@@ -138,9 +141,48 @@ def test_faults_of_a_machine_show_and_heal(api: Api, capsys: pytest.CaptureFixtu
         broken = fault("node dead", "worker-4")
         broken.evidence()
         assert "worker-4 is not ready: Ready=Unknown" in capsys.readouterr().out
+        broken.heal()
+        assert condition(api.get("node/worker-4") or {}, "Ready")["status"] == "True"
     finally:
         extra.remove()
     assert api.get("node/worker-4") is None
+
+
+def test_a_fault_heals_when_its_block_ends_with_an_error(mine: Api) -> None:
+    apply(SERVICE.format(app="mine", port=8000, target=8000))
+    with pytest.raises(ZeroDivisionError), fault("selector mismatch", "service/mine") as broken:
+        broken.evidence()
+        raise ZeroDivisionError
+    assert passed(mine, "address")
+    with pytest.raises(ZeroDivisionError), fault("component stopped", "kube-scheduler"):
+        assert not component("kube-scheduler").running
+        raise ZeroDivisionError
+    assert component("kube-scheduler").running
+
+
+def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> None:
+    view = ipywidgets.HTML()
+    frames: list[str] = []
+    view.observe(lambda change: frames.append(change["new"]), names="value")
+    thread = threading.Thread(target=live.follow, args=(view, "deployment/mine", LIVE_SECONDS))
+    thread.start()
+    kubectl("scale deployment/mine --replicas=5")
+    thread.join()
+    assert "Deployment mine · 4 of 4 ready" in frames[0]
+    assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
+    assert frames[-1].endswith("<p>The live view has ended. Run the cell again to go on.</p>")
+
+
+def test_a_picture_of_volumes_names_claim_and_disk(api: Api) -> None:
+    apply("storage.yaml", node="worker-1")
+    try:
+        wait_for("job/write", "Complete")
+        text = draw().text
+        assert "uses PersistentVolumeClaim notes · Bound" in text
+        assert "is bound to PersistentVolume k8s101-start-here · Bound" in text
+    finally:
+        kubectl("delete job/write persistentvolumeclaim/notes --wait=true")
+        kubectl("delete persistentvolume k8s101-start-here")
 
 
 def test_an_unknown_fault_is_told(api: Api) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from lesson_fixtures import lesson
 
+from k8s101 import cli
 from k8s101.errors import Problem
 from k8s101.lesson import checks, predict, progress, session, tables, widgets
 from k8s101.lesson.bank import Before, Exercise, Finding, Question, module, question
@@ -183,6 +185,19 @@ def test_progress_is_kept_as_json_and_counted(person: Api) -> None:
     assert [entry["name"] for entry in entries] == ["tree", "tree", "paused"]
     assert progress.answered(entries, "deployments", "predict") == 2
     assert progress.best(entries, "deployments", "predict", "right") == 1
+
+
+def test_progress_is_handed_in_as_json(person: Api) -> None:
+    def handed_in() -> dict[str, object]:
+        result = CliRunner().invoke(cli.main, ["progress"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)  # type: ignore[no-any-return]
+
+    assert handed_in() == {"version": 1, "entries": []}
+    progress.record("deployments", "check", "spread", "passed")
+    assert handed_in() == json.loads(progress.path().read_text())
+    progress.path().write_text("{")
+    assert CliRunner().invoke(cli.main, ["progress"]).exit_code == 1
 
 
 def test_the_page_of_progress_counts_each_lesson(person: Api) -> None:
