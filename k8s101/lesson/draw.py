@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from k8s101.lesson import parts
 from k8s101.lesson.graph import COLUMNS, Graph, Node, collect, find, open_pod
 from k8s101.lesson.picture import (
     BLUE,
@@ -41,8 +42,8 @@ def draw(reference: str = "") -> Picture:
     """Draw objects of this lesson and what ties them together, with the same facts as text.
 
     Args:
-        reference: `kind/name`: draw it and what it leads to, a Pod with its containers; empty: everything in the
-            namespace.
+        reference: `kind/name`: draw it and what it leads to, a Pod with its containers; `parts`: the parts of the
+            cluster itself and whether they run; empty: everything in the namespace.
 
     Returns:
         A picture that the notebook shows.
@@ -50,6 +51,8 @@ def draw(reference: str = "") -> Picture:
     Raises:
         Problem: there is no such object.
     """
+    if reference == "parts":
+        return parts.picture(parts.parts())
     api = current()
     graph = collect(api)
     if reference:

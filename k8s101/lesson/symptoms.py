@@ -39,7 +39,7 @@ NOTHING = "nothing"
 WATCHED = "worker-1"
 """The node where questions are asked while a part of the control plane is away."""
 
-LEAST_SECONDS = 4.0
+LEAST_SECONDS = 3.0
 TIMES_AS_LONG = 4
 NEW_SERVICE = 101
 """Number of the new Service's address, in the part of the range that is not given out by itself

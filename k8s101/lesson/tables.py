@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
-from k8s101.cluster import cluster
 from k8s101.lesson import bank, progress, symptoms
 from k8s101.lesson.modules import written
 from k8s101.lesson.names import condition, owner, pod_state, revision, short, tidy, version
+from k8s101.lesson.parts import parts
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api, current
 
 Row = Sequence[str]
-NODE = re.compile(r"worker-\d+")
 Column = tuple[str, Callable[[Api, Object], str]]
 
 
@@ -220,17 +218,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 }
 
 DEFAULT: tuple[Column, ...] = (("NAME", _name),)
-
-
-def parts() -> list[Row]:
-    """Return the supervised parts of the cluster with their states; none of a cluster that others run."""
-    found = cluster.find()
-    if found is None:
-        return []
-    # what was added and taken away again is no part of it
-    kept = [p for p in found.processes() if p.pid or not NODE.fullmatch(p.name) or p.name in found.settings.nodes]
-    words = {"RUNNING": "runs", "STARTING": "runs", "PAUSED": "is frozen"}
-    return [(part.name, words.get(part.state, "does not run")) for part in kept]
 
 
 def progress_table(api: Api) -> tuple[Row, list[Row]]:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from lesson_fixtures import Object, Recording, deployment, owned, pod, replicaset
 
-from k8s101.lesson import timeline
+from k8s101.lesson import parts, timeline
 from k8s101.lesson.draw import picture
 from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle, open_pod
 from k8s101.lesson.picture import Picture
@@ -112,6 +112,33 @@ def test_states_differ_by_shape_not_only_by_colour() -> None:
 
     assert without_colour(good) != without_colour(bad)
     assert "not ready" in bad
+
+
+def cluster_parts(**away: str) -> list[tuple[str, str]]:
+    plane = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    nodes = [f"worker-{n}{part}" for n in (1, 2, 3) for part in ("", "/containerd", "/kube-proxy", "/kubelet")]
+    return [(name, away.get(name.replace("-", "_"), "runs")) for name in [*plane, *nodes]]
+
+
+def test_the_cluster_itself_is_drawn_with_who_asks_whom() -> None:
+    drawn = parts.picture(cluster_parts())
+    lines = drawn.text.splitlines()
+    assert lines[:3] == [
+        "etcd · runs",
+        "kube-apiserver · runs · asks etcd",
+        "kube-controller-manager · runs · asks kube-apiserver",
+    ]
+    assert lines[4:6] == ["worker-1 · runs", "  containerd · runs"]
+    assert drawn.alt.endswith("3 nodes that ask kube-apiserver; all parts run.")
+    root = ElementTree.fromstring(drawn.svg)
+    assert [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")].count("kubelet") == 3
+
+
+def test_a_part_that_is_away_is_told_by_word_and_by_shape() -> None:
+    drawn = parts.picture(cluster_parts(kube_scheduler="does not run"))
+    assert "kube-scheduler · does not run" in drawn.text
+    assert drawn.alt.endswith("not running: kube-scheduler.")
+    assert drawn.svg.count("<circle") == parts.picture(cluster_parts()).svg.count("<circle") - 1
 
 
 def test_names_cannot_break_out_of_the_picture() -> None:
