@@ -49,8 +49,8 @@ def connect(slug: str) -> Api:
     settings = found.settings
     bypass_proxies(settings)
     api = Api(slug, settings, _client(settings.kubeconfig))
-    cluster.repair(found)  # an earlier lesson may have been left while a part was away
     identity = prove_identity(api)
+    cluster.repair(found)  # an earlier lesson may have been left while a part was away
     version, nodes = _ready(api)
     fresh_namespace(api, identity)
     make_current(api)
