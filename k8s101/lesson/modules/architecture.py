@@ -40,8 +40,7 @@ def _controllers(before: Before, api: Api) -> str:
 
 
 def _front_door(before: Before, api: Api) -> str:
-    # without containers nobody calls; that part of the lesson is a recording there
-    return "answers, as before" if seen("kube-apiserver", OLD) is not False else "no answers"
+    return "answers, as before" if seen("kube-apiserver", OLD) else "no answers"
 
 
 def _kubelet(before: Before, api: Api) -> str:
