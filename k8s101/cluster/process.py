@@ -30,6 +30,7 @@ class Program:
         autostart: start together with the supervisor.
         autorestart: start again when it dies.
         stop_signal: how it is asked to end.
+        stop_seconds: how long it may take to end before it is killed.
         priority: lower numbers start first.
     """
 
@@ -39,6 +40,7 @@ class Program:
     autostart: bool = True
     autorestart: bool = True
     stop_signal: str = "TERM"
+    stop_seconds: int = 5
     priority: int = 100
 
 
@@ -59,7 +61,7 @@ def _program_section(program: Program, logs: Path) -> dict[str, str]:
         # a component that has to wait for another one fails many times before it succeeds
         "startretries": "1000000",
         "stopsignal": program.stop_signal,
-        "stopwaitsecs": "5",
+        "stopwaitsecs": str(program.stop_seconds),
         "killasgroup": "true",
         "stopasgroup": "true",
         "priority": str(program.priority),

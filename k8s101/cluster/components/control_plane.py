@@ -16,6 +16,9 @@ from ..pki import write_private
 from ..process import Program
 from ..settings import LOOPBACK, Settings
 
+WATCHED_SECONDS = 1
+"""How long those may take to end whose clients keep watches open; they would wait for them for ever."""
+
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -53,6 +56,7 @@ def etcd(settings: Settings, binary: Path) -> Program:
             "--log-level=warn",
         ),
         priority=10,
+        stop_seconds=WATCHED_SECONDS,
     )
 
 
@@ -108,6 +112,7 @@ def api_server(settings: Settings, binary: Path, *more: str) -> Program:
             *more,
         ),
         priority=20,
+        stop_seconds=WATCHED_SECONDS,
     )
 
 
