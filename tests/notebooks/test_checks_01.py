@@ -31,7 +31,8 @@ def api(opened: Api) -> Iterator[Api]:
     yield opened
     for name in ("kube-controller-manager", "kube-scheduler"):
         component(name).start()
-    kubectl("delete deployments,pods --all --wait=true --timeout=60s")
+    kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
+    kubectl("delete pods --all --wait=true --force --timeout=60s")
 
 
 def outcome(api: Api, name: str) -> checks.Outcome:

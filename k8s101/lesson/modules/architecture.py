@@ -244,7 +244,8 @@ EXERCISES = (
         _placed_by_hand,
         (
             "A scheduler writes one field of a Pod. Which one? The blanks stand behind it.",
-            'show("nodes") lists what may stand there. Take two different ones.',
+            'show("nodes") lists what may stand there. A decision is final: kubectl("delete pod second --force") '
+            "takes it back.",
             'first="worker-1", second="worker-2"',
         ),
     ),
