@@ -203,9 +203,13 @@ class Question:
 
 
 def _pod(name: str, **spec: Any) -> Object:
-    containers = [{"name": "hello", "image": IMAGE}]
-    metadata = {"name": name, "labels": {"app": name}}
-    return {"metadata": metadata, "spec": {"terminationGracePeriodSeconds": 0, "containers": containers, **spec}}
+    stays = {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "hello", "image": IMAGE}],
+        # nobody moves it away from a node that is lost for a while
+        "tolerations": [{"operator": "Exists", "effect": "NoExecute"}],
+    }
+    return {"metadata": {"name": name, "labels": {"app": name}}, "spec": {**stays, **spec}}
 
 
 def _deployment(now: Round) -> None:

@@ -225,14 +225,14 @@ def _riddle_begun(api: Api) -> str | None:
 
 def _riddle(api: Api) -> Iterator[Finding]:
     riddle = api.get("deployment/riddle") or {}
+    wanted = riddle["spec"]["replicas"]
     if _away():
         count = sum(ready(pod) for pod in api.list("Pod", "app=riddle"))
-        more = "the next one will wait as well" if count else cause(api, riddle)
-        yield Finding(False, f"riddle has {count} ready Pods, and a part of the cluster is still away: {more}")
+        why = cause(api, riddle) if count < wanted else "the next one will wait as well"
+        yield Finding(False, f"riddle has {count} ready Pods, and a part of the cluster is still away: {why}")
         return
     trouble = settled("deployment/riddle")
     yield Finding(trouble is None, trouble or "all parts of the control plane run")
-    wanted = riddle["spec"]["replicas"]
     count = sum(ready(pod) for pod in pods_of(api, riddle))
     yield Finding(count == wanted > 0, f"riddle has {count} of {wanted} Pods ready")
 
