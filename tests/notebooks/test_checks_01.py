@@ -107,10 +107,10 @@ def test_pods_that_a_scheduler_placed_are_told(api: Api) -> None:
 
 def test_etcd_alone_tells_what_it_has_stored(api: Api) -> None:
     apply("note.yaml")
-    stored = component("etcd").read(f"/registry/configmaps/{api.namespace}/note")
+    stored = component("etcd").read_key(f"/registry/configmaps/{api.namespace}/note")
     assert stored.startswith(b"k8s\0") and b"written by you" in stored
-    with pytest.raises(Problem, match="kube-scheduler stores nothing"):
-        component("kube-scheduler").read("/registry/configmaps")
+    with pytest.raises(Problem, match="kube-scheduler cannot do this"):
+        component("kube-scheduler").read_key("/registry/configmaps")
 
 
 def ask_riddle(word: str) -> None:

@@ -21,7 +21,7 @@ BINARY = b"k8s\0"
 
 
 def _stored(before: Before, api: Api) -> str:
-    found = component("etcd").read(f"/registry/configmaps/{api.namespace}/note")
+    found = component("etcd").read_key(f"/registry/configmaps/{api.namespace}/note")
     if found.startswith(BINARY):
         return "as binary data"
     return "as JSON" if found.startswith(b"{") else "as the YAML that you wrote"
