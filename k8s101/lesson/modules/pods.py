@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.errors import Problem
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
@@ -19,6 +20,8 @@ from k8s101.lesson.wait import poll
 
 READY_SECONDS = 30
 LOG_SECONDS = 10
+ANSWER_SECONDS = 5
+SILENCE = "nothing"
 
 
 def _inside(api: Api, pod: str, container: str, command: str) -> str:
@@ -222,10 +225,21 @@ def _front(api: Api) -> Iterator[Finding]:
 
 
 def _answer(api: Api, port: int, path: str) -> str:
+    """Return what Pod front answers; without a readiness probe, a Pod counts as ready before its app listens."""
+    retry = Retrying(
+        stop=stop_after_delay(ANSWER_SECONDS),
+        wait=wait_fixed(0.2),
+        retry=retry_if_result(lambda said: said == SILENCE),
+        retry_error_callback=lambda state: SILENCE,
+    )
+    return str(retry(_ask, api, f"/api/v1/namespaces/{api.namespace}/pods/front:{port}/proxy{path}"))
+
+
+def _ask(api: Api, path: str) -> str:
     try:
-        return api.rest.text(f"/api/v1/namespaces/{api.namespace}/pods/front:{port}/proxy{path}").strip()
+        return api.rest.text(path).strip()
     except ApiException as error:
-        return "nothing" if error.status in (502, 503) else f"status {error.status}"
+        return SILENCE if error.status in (502, 503) else f"status {error.status}"
 
 
 EXERCISES = (
