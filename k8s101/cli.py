@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from .cluster import adopt, component, loading, probe, selfcheck
+from .cluster import adopt, component, kinds, loading, probe, selfcheck
 from .cluster import cluster as clusters
 from .cluster import doctor as examination
 from .cluster import reset as resetting
@@ -82,9 +82,7 @@ def _echo(line: str) -> None:
 
 
 @main.command()
-@click.option(
-    "--backend", type=click.Choice(clusters.MADE), help="Kind of a new cluster; the most real one if left out."
-)
+@click.option("--backend", type=click.Choice(kinds.MADE), help="Kind of a new cluster; the most real one if left out.")
 @click.option("--nodes", default=3, show_default=True, type=click.IntRange(1), help="Worker nodes of a new cluster.")
 @click.option(
     "--kubeconfig", type=click.Path(path_type=Path), help="Use a cluster of yours instead (kind, k3d, cloud)."

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,10 @@ import filelock
 from ..errors import Problem
 from . import host, identity, objects, rpc
 from .api import Api
-from .backends import existing, nodes, simulated
 from .backends.base import Backend, Capabilities, Get
-from .component import PAUSED, Component, Process
+from .component import PAUSED, Component, Process, log_file
+from .kinds import BACKENDS, prepare
 from .settings import SYSTEM_STATE, Settings, user_state_dir
-
-BACKENDS: Mapping[str, Backend] = {"nodes": nodes, "simulated": simulated, "existing": existing}
-
-MADE = ("nodes", "simulated")
-"""Those that `up` makes; the other one is named by its kubeconfig."""
 
 READY_SECONDS = 120
 """How long a start may take before it counts as failed; slow machines need half a minute."""
@@ -62,11 +57,6 @@ def state_dir() -> Path:
     if not (own / "settings.json").exists() and os.access(SYSTEM_STATE / "kubeconfig", os.R_OK):
         return SYSTEM_STATE
     return own
-
-
-def default_backend() -> str:
-    """Return the backend of a new cluster: the most real one that this user can start."""
-    return "nodes" if nodes.possible() else "simulated"
 
 
 def find(state: Path | None = None) -> Cluster | None:
@@ -217,7 +207,7 @@ class Cluster:
     def _refuse_dead_nodes(self) -> None:
         for part in self.processes():
             if part.name in self.settings.nodes and part.state == "EXITED":
-                log = self.settings.logs / f"{part.name}.log"
+                log = log_file(self.settings, part.name)
                 last = "\n".join(log.read_text(errors="replace").splitlines()[-3:])
                 raise Problem(f"{part.name} died:\n{last}", where=str(log), then="k8s101 doctor")
 
@@ -255,11 +245,10 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     """
     state = state_dir()
     known = find(state)
-    name = known.settings.backend if known else backend or default_backend()
-    if backend not in (None, name):
-        raise Problem(f"a cluster of the kind {name} is here already", where=str(state), then="k8s101 down")
-    BACKENDS[name].check()
-    parts = BACKENDS[name].prepare()
+    if known and backend not in (None, known.settings.backend):
+        kind = known.settings.backend
+        raise Problem(f"a cluster of the kind {kind} is here already", where=str(state), then="k8s101 down")
+    name, parts = prepare(known.settings.backend if known else backend, report)
     began = time.monotonic()
 
     def timed(line: str) -> None:

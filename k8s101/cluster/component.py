@@ -78,6 +78,8 @@ def log_file(settings: Settings, name: str) -> Path:
     """
     node, _, component = name.partition("/")
     path = settings.node_dir(node) / "var/log" / f"{component}.log" if component else settings.logs / f"{node}.log"
+    if settings.backend == "guest" and not path.is_file():
+        path = settings.state / "guest" / "log" / f"{name.replace('/', '.')}.log"
     if not path.is_file():
         known = sorted(p.stem for p in settings.logs.glob("*.log"))
         if (settings.node_dir("worker-1") / "var/log").is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from ..errors import Problem
-from . import cgroups
+from . import cgroups, kinds
 from . import cluster as clusters
 from .backends import nodes
 from .settings import cache_dir
@@ -42,7 +42,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Examine everything that a start needs and, where there is a cluster, its parts."""
     known = clusters.find()
-    backend = known.settings.backend if known else clusters.default_backend()
+    backend = known.settings.backend if known else kinds.most_real()
     machine = [_nodes(), _cgroups(), _ranges()] if backend == "nodes" else [_kind(backend)]
     return [_platform(), _memory(backend), _disk(), *machine, *_cluster()]
 

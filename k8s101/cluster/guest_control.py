@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,21 @@ def make_inside(supervisord: Any, state: str, etcdctl: str) -> Control:
     return InsideControl(supervisord, Settings.load(Path(state)), Path(etcdctl))
 
 
+def _is_inside(name: Any) -> bool:
+    parts = NAME.fullmatch(name) if isinstance(name, str) else None
+    return name == AGENT or bool(parts and parts["node"])
+
+
 class InsideControl(Control):
     """Verbs on nodes, where they run."""
 
     def add_node(self, name: str) -> Any:
         """Start one more node, whose identity the host supervisor has issued."""
         node_index(name)
+        if self._host.getProcessInfo(name)["pid"]:
+            raise RPCError(Faults.ALREADY_STARTED, name)
+        # another node may have had this name: a new one has no past
+        shutil.rmtree(self._settings.node_dir(name), ignore_errors=True)
         return self._host.startProcess(name, False)
 
 
@@ -51,10 +61,13 @@ class OutsideControl(Control):
     """Verbs on the control plane, on nodes in the guest and on the guest itself."""
 
     def _each(self, name: str, method: str, argument: Any) -> Any:
-        parts = NAME.fullmatch(name) if isinstance(name, str) else None
-        if name == AGENT or (parts and parts["node"]):
+        if _is_inside(name):
             return self._threads.run(lambda: self._inside(_VERBS[method, argument], name))
         return super()._each(name, method, argument)
+
+    def resume(self, name: str) -> Any:
+        """Let a paused process run on."""
+        return self._each(name, "signalProcess", "CONT")
 
     def _inside(self, verb: str, *arguments: Any) -> Any:
         """Call one of the same verbs of the guest's own supervisor."""

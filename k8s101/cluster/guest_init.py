@@ -34,6 +34,12 @@ STATE = Path("/run/guest")
 """The guest's own state directory, on its disk, which comes with the images (see `guest_store.py`)."""
 
 DISK = "/dev/ubda"
+DISK_OPTIONS = "noatime,nobarrier"
+"""The disk is a file: what reached it survives the guest, and the machine's own disk need not be waited for."""
+
+WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
+"""So that the machine sees logs, and the disk what Pods wrote, a second later; a guest may be killed."""
+
 NETWORK_DEVICE = "vec0"
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
@@ -42,6 +48,14 @@ def mount(kind: str, place: str | Path, options: str = "", source: str = "none")
     """Mount a file system, on a directory that is made if need be."""
     Path(place).mkdir(parents=True, exist_ok=True)
     subprocess.run(("mount", "-t", kind, "-o", options or "defaults", source, str(place)), check=True)
+
+
+def mount_hostfs(source: Path, place: Path) -> None:
+    """Mount a directory of the machine; newer versions of the `mount` command do not know how to name it."""
+    place.mkdir(parents=True, exist_ok=True)
+    if ctypes.CDLL(None, use_errno=True).mount(b"none", bytes(place), b"hostfs", ctypes.c_ulong(0), bytes(source)):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount {source}: {os.strerror(number)}")
 
 
 def mount_basics() -> None:
@@ -62,8 +76,10 @@ def boot(state: Path) -> None:
         state: the cluster's state directory, on the machine.
     """
     mount_basics()
-    mount("hostfs", HOST, str(state))
-    mount("ext4", STATE, "noatime", DISK)
+    mount_hostfs(state, HOST)
+    mount("ext4", STATE, DISK_OPTIONS, DISK)
+    for name, value in WRITE_BACK.items():
+        Path("/proc/sys/vm", name).write_text(str(value))
     settings = dataclasses.replace(Settings.load(HOST), state=STATE)
     settings.save()
     plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
@@ -155,7 +171,7 @@ def run_node(name: str) -> int:
 def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     """Unpack images onto the disk of a guest that does nothing else."""
     mount_basics()
-    mount("ext4", STATE, "noatime", DISK)
+    mount("ext4", STATE, DISK_OPTIONS, DISK)
     os.environ |= {"K8S101_CACHE": str(STATE), "TMPDIR": "/run"}
     image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
     subprocess.run(("umount", str(STATE)), check=True)

@@ -44,7 +44,7 @@ def main(state: Path) -> None:
         disks=("disk.img",),
         network=gvproxy.NETWORK_SOCKET,
     )
-    os.execve(command[0], command, uml.environment(plan["memory"]))
+    os.execve(command[0], command, uml.environment(Path(plan["memory_directory"])))
 
 
 if __name__ == "__main__":

@@ -100,9 +100,16 @@ def _cover_kernel_settings() -> None:
     for key, value in KERNEL_SETTINGS.items():
         target = Path("/proc/sys", key)
         if target.exists():
-            cover = Path("/run/k8s101", key.replace("/", "."))
-            cover.write_text(f"{value}\n")
-            mount("--bind", str(cover), str(target))
+            _cover(target, f"{value}\n")
+    if "cpu MHz" not in (known := Path("/proc/cpuinfo").read_text()):
+        # user-mode Linux does not tell the clock rate, without which the kubelet ends
+        _cover(Path("/proc/cpuinfo"), f"{known.rstrip()}\ncpu MHz\t\t: 1000.000\n\n")
+
+
+def _cover(target: Path, text: str) -> None:
+    cover = Path("/run/k8s101", str(target.relative_to("/proc")).replace("/", "."))
+    cover.write_text(text)
+    mount("--bind", str(cover), str(target))
 
 
 def _process_one(name: str) -> None:

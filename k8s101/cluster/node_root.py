@@ -10,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import cgroups
+from .settings import ROOT
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -61,6 +63,10 @@ def enter(node: Path, binds: dict[str, str], base: dict[str, str]) -> None:
     mount("--rbind", str(stage), f"{root}/run")
     for directory in filter(os.path.isdir, PRIVATE_DIRECTORIES):
         mount("--bind", f"{node}{directory}", f"{root}{directory}")
+    for place in _own_places():
+        Path(f"{root}{place}").mkdir(parents=True, exist_ok=True)
+        mount("--bind", str(place), f"{root}{place}")
+        _make_read_only(Path(f"{root}{place}"))
     _show_kernel(stage, root, base)
     os.chdir(root)
     call("pivot_root", b".", b".")
@@ -118,6 +124,12 @@ def _mounted_places() -> Iterator[Path]:
         hidden = any(place.is_relative_to(directory) for directory in NOT_SHOWN)
         if not hidden and kind not in NO_FILES and place.is_dir():
             yield place
+
+
+def _own_places() -> set[Path]:
+    """Return where Python and this package lie, if a node has a directory of its own there (Binder: /srv/conda)."""
+    places = {ROOT, Path(sys.prefix), Path(sys.base_prefix)}
+    return {place for place in places if any(place.is_relative_to(directory) for directory in PRIVATE_DIRECTORIES)}
 
 
 def _show(place: Path, target: Path, stage: Path) -> None:

@@ -252,8 +252,8 @@ COMPONENTS = (
         "konnectivity",
         "sigs.k8s.io/apiserver-network-proxy",
         (
-            Tool("agent", "sigs.k8s.io/apiserver-network-proxy/cmd/agent", always=False, released=False),
-            Tool("server", "sigs.k8s.io/apiserver-network-proxy/cmd/server", always=False, released=False),
+            Tool("konnectivity-agent", "sigs.k8s.io/apiserver-network-proxy/cmd/agent", always=False, released=False),
+            Tool("konnectivity-server", "sigs.k8s.io/apiserver-network-proxy/cmd/server", always=False, released=False),
         ),
     ),
 )

@@ -68,13 +68,13 @@ def command(
     ]
 
 
-def environment(memory_mib: int) -> dict[str, str]:
-    """Return the environment of the kernel, which puts the guest's memory into a file below TMPDIR.
+def environment(directory: Path) -> dict[str, str]:
+    """Return the environment of the kernel.
 
-    Raises:
-        Problem: no directory has room for it and allows execution.
+    Args:
+        directory: where a file holds the guest's memory, as `memory_directory` found it.
     """
-    return {"TMPDIR": str(memory_directory(memory_mib)), "HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
+    return {"TMPDIR": str(directory), "HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
 
 
 def memory_directory(memory_mib: int) -> Path:
@@ -123,7 +123,7 @@ def check_starts(kernel: Path) -> None:
             result = subprocess.run(
                 command(kernel, [sys.executable, "-c", ""], memory_mib=32),
                 cwd=directory,
-                env=environment(32),
+                env=environment(memory_directory(32)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -72,8 +72,7 @@ def start_cluster() -> None:
     """
     from k8s101.cluster import cluster, selfcheck
 
-    kind = _kind()
-    prepare(kind)
+    kind = prepare(_kind())
     if not _all_runs():
         _up(kind)
     found = cluster.find()
@@ -84,31 +83,34 @@ def start_cluster() -> None:
 
 def _kind() -> str:
     """Return the backend of the cluster that is there, else of the one to be made."""
-    from k8s101.cluster import cluster
+    from k8s101.cluster import cluster, kinds
 
     if found := cluster.find():
         return found.settings.backend
-    return "nodes" if shutil.which("sudo") and os.getuid() != 0 else cluster.default_backend()
+    kind = kinds.most_real()
+    return "nodes" if kind == "simulated" and shutil.which("sudo") and os.getuid() != 0 else kind
 
 
-def prepare(kind: str) -> None:
+def prepare(kind: str) -> str:
     """Make sure, with a progress display, that programs and images are there, in the cache of this user.
 
     Args:
         kind: the backend that needs them.
 
+    Returns:
+        The backend: simulated nodes where a guest cannot be had.
+
     Raises:
         Problem: something could not be had.
     """
-    from k8s101.cluster.backends import nodes, simulated
-    from k8s101.cluster.binaries import ensure
-    from k8s101.cluster.images import ensure_images
+    from k8s101.cluster import cluster, kinds
     from k8s101.cluster.progress import display
 
+    if not _needs_sudo(kind):
+        return kinds.prepare(kind if cluster.find() else None, lambda line: click.echo(f"  {line}", err=True))[0]
     with display() as report:
-        ensure({"nodes": nodes.TOOLS, "simulated": simulated.TOOLS}.get(kind, ("kubectl",)), report)
-        if kind == "nodes":
-            ensure_images(report)
+        kinds.BACKENDS[kind].prepare(report)
+    return kind
 
 
 def _all_runs() -> bool:
@@ -122,12 +124,9 @@ def _up(kind: str) -> None:
     # sudo may forget the environment; root must find the cache that this user filled
     settings["K8S101_CACHE"] = str(cache_dir())
     command = [sys.executable, "-m", "k8s101.cli", "up", "--no-check"]
+    command += [] if kind == "existing" else ["--backend", kind]
     if _needs_sudo(kind):
-        click.echo(
-            "The cluster is started with sudo; JupyterLab and the notebooks run as you.\n"
-            "Without sudo its nodes can only be simulated: k8s101 up --backend simulated, then k8s101 lab.",
-            err=True,
-        )
+        click.echo("The cluster is started with sudo; JupyterLab and the notebooks run as you.", err=True)
         command = ["sudo", "env", *(f"{name}={value}" for name, value in settings.items()), *command]
     # its steps go to standard error; what it says at the end is said here
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..api import Api
+from ..progress import Report
 from ..settings import Settings
 
 Manifest = dict[str, Any]
@@ -54,7 +55,7 @@ class Backend(Protocol):
     def check(self) -> None:
         """Check what the machine has; a Problem says what is missing."""
 
-    def prepare(self) -> Parts:
+    def prepare(self, report: Report) -> Parts:
         """Find or make programs and images."""
 
     def create(self, state: Path, node_count: int) -> Settings:

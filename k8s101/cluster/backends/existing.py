@@ -12,6 +12,7 @@ from ...errors import Problem
 from .. import identity, probe
 from ..api import Api
 from ..binaries import ensure
+from ..progress import Report
 from ..settings import Settings
 from .base import Capabilities, Get, Parts
 
@@ -35,9 +36,9 @@ def create(state: Path, node_count: int) -> Settings:
     raise Problem("which cluster is not said", where="k8s101 up --backend existing", then="k8s101 up --kubeconfig FILE")
 
 
-def prepare() -> Parts:
+def prepare(report: Report) -> Parts:
     """Find or make kubectl."""
-    return Parts(ensure(["kubectl"]))
+    return Parts(ensure(["kubectl"], report))
 
 
 def running(settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ..components import gvproxy, konnectivity
 from ..components.node import TOOLS as NODE_TOOLS
 from ..pki import Authority
 from ..process import Program
+from ..progress import Report
 from ..settings import CANDIDATE_RANGES, Settings, invoking_user
 from . import local
 from .base import Capabilities, Parts
@@ -40,29 +42,35 @@ COMMANDS = {
 verify = identity.verify
 
 
+def possible() -> bool:
+    """Tell whether this machine is of the kind on which user-mode Linux runs."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
 def check() -> None:
     """Check what a guest needs of the machine.
 
     Raises:
-        Problem: programs are missing.
+        Problem: programs are missing, or there is no place for its memory.
     """
     search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     if packages := sorted({package for name, package in COMMANDS.items() if not shutil.which(name, path=search)}):
         raise Problem(
             f"missing programs: {', '.join(packages)}", where=search, then=f"apt-get install {' '.join(packages)}"
         )
+    uml.memory_directory(MEMORY_MIB)
 
 
-def prepare() -> Parts:
+def prepare(report: Report) -> Parts:
     """Find or make programs, kernel, images and the disk that holds them.
 
     Raises:
         Problem: one could not be made, or the kernel cannot run here.
     """
-    program = kernel.ensure_kernel()
+    program = kernel.ensure_kernel(report)
     uml.check_starts(program)
-    tools = ensure(TOOLS)
-    store = guest_store.ensure_store(program, images.ensure_images(), tools)
+    tools = ensure(TOOLS, report)
+    store = guest_store.ensure_store(program, images.ensure_images(report), tools, report)
     return Parts(tools | {kernel.NAME: program}, store)
 
 
@@ -135,6 +143,7 @@ def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> Non
         "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "gvproxy")},
         "kernel": str(tools[kernel.NAME]),
         "memory": MEMORY_MIB,
+        "memory_directory": str(uml.memory_directory(MEMORY_MIB)),
     }
     (directory / "guest.json").write_text(json.dumps(plan))
     (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))

@@ -23,6 +23,7 @@ from ..components.node import SANDBOX_IMAGE, has_capability
 from ..components.node import TOOLS as NODE_TOOLS
 from ..image_store import ensure_template
 from ..process import Program
+from ..progress import Report
 from ..settings import CANDIDATE_RANGES, Ranges, Settings, invoking_user
 from .base import FULL, Capabilities, Parts
 from .node_files import write_node_files, write_plan
@@ -134,9 +135,9 @@ def _refuse_second(state: Path) -> None:
         )
 
 
-def prepare() -> Parts:
+def prepare(report: Report) -> Parts:
     """Find or make programs and images."""
-    return Parts(ensure(TOOLS), images.ensure_images())
+    return Parts(ensure(TOOLS, report), images.ensure_images(report))
 
 
 def choose_ranges() -> Ranges:

@@ -14,6 +14,7 @@ from ..api import Api
 from ..binaries import ensure
 from ..components import kwok
 from ..pki import Authority, write_kubeconfig
+from ..progress import Report
 from ..settings import CANDIDATE_RANGES, LOOPBACK, Settings, invoking_user
 from . import local
 from .base import Capabilities, Manifest, Parts
@@ -47,9 +48,9 @@ def create(state: Path, node_count: int) -> Settings:
     return Settings(state, "simulated", ranges, node_count, (user.uid, user.gid), local.free_ports())
 
 
-def prepare() -> Parts:
+def prepare(report: Report) -> Parts:
     """Find or make programs."""
-    return Parts(ensure(TOOLS))
+    return Parts(ensure(TOOLS, report))
 
 
 def running(settings: Settings) -> bool:
