@@ -88,6 +88,8 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
     return ("pytest", "-q", "--durations=5", *arguments)
 
 
+GUEST = "tests/unprivileged/test_guest.py"
+
 STAGES = (
     Stage(
         "check",
@@ -101,7 +103,7 @@ STAGES = (
         ),
     ),
     # the tests of programs and images find them made
-    Stage("prepare", FIRST, (("k8s101.cluster.binaries",), ("k8s101.cluster.images",))),
+    Stage("prepare", FIRST, (("k8s101.cluster.binaries",), ("k8s101.cluster.kinds", "guest"))),
     Stage("up", FIRST, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
     Stage("strict", FIRST, (_notebooks("test", "--strict"),)),
     Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
@@ -111,9 +113,9 @@ STAGES = (
     Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
     Stage("down", NODES, (("k8s101.cli", "down"),)),
     Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
-    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", "-s", "-m", "not slow"),)),
+    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-s", "-m", "not slow"),)),
     Stage("third-party", BESIDE, (_pytest("tests/existing/test_third_party.py"),)),
-    Stage("slow", BESIDE, (_pytest("tests/unprivileged", "-m", "slow"),), extra=True),
+    Stage("slow", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-m", "slow"),), extra=True),
     Stage("faults", BESIDE, (_pytest("tests/faults"),), extra=True),
 )
 

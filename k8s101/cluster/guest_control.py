@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, RPCError
 
-from . import rpc
+from . import guest_node, rpc
 from .backends.node_files import write_identity
 from .components import gvproxy
 from .control import NAME, NODE_CALL_SECONDS, Control, node_index, process_row
@@ -54,6 +54,7 @@ class InsideControl(Control):
             raise RPCError(Faults.ALREADY_STARTED, name)
         # another node may have had this name: a new one has no past
         shutil.rmtree(self._settings.node_dir(name), ignore_errors=True)
+        guest_node.prepare(self._settings, name)
         return self._host.startProcess(name, False)
 
 

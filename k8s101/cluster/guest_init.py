@@ -1,7 +1,6 @@
 """Inside the guest: process 1 of a user-mode Linux whose root is the machine's own files, read-only.
 
     python -m k8s101.cluster.guest_init boot STATE     the guest of a cluster: router, supervisor, nodes
-    python -m k8s101.cluster.guest_init node NAME      one of its nodes, run by its supervisor
     python -m k8s101.cluster.guest_init store ARCHIVE CONTAINERD CTR     a guest that only unpacks images
 
 The guest's own network namespace is the router between its nodes, as in `router.py`; the nodes themselves
@@ -14,24 +13,21 @@ import ctypes
 import dataclasses
 import json
 import os
-import shutil
+import resource
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
-from . import cgroups, guest_control, guest_store, image_store, node
-from .backends.node_files import write_configuration
+from supervisor import supervisord
+
+from . import cgroups, guest_control, guest_node, guest_store, image_store
 from .components import gvproxy, konnectivity
 from .components.node import SANDBOX_IMAGE
-from .process import SUPERVISORD, Program, supervisor_config
+from .guest_node import HOST, STATE
+from .process import Program, supervisor_config
 from .router import ip, set_network_setting
 from .settings import Settings
-
-HOST = Path("/run/host")
-"""The cluster's state directory on the machine."""
-
-STATE = Path("/run/guest")
-"""The guest's own state directory, on its disk, which comes with the images (see `guest_store.py`)."""
 
 DISK = "/dev/ubda"
 DISK_OPTIONS = "noatime,nobarrier"
@@ -41,6 +37,7 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 """So that the machine sees logs, and the disk what Pods wrote, a second later; a guest may be killed."""
 
 NETWORK_DEVICE = "vec0"
+OPEN_FILES = 65536
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 
@@ -67,6 +64,8 @@ def mount_basics() -> None:
     mount("devpts", "/dev/pts")
     mount("tmpfs", "/dev/shm", "mode=1777")
     mount("cgroup2", cgroups.MOUNT)
+    # process 1 begins with few, and all others inherit its limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
 
 def boot(state: Path) -> None:
@@ -91,8 +90,11 @@ def boot(state: Path) -> None:
     cgroups.enter(cgroups.SUPERVISOR, base)
     configuration = STATE / "supervisord.conf"
     configuration.write_text(_supervisor(settings, Path(plan["tools"]["konnectivity-agent"])))
+    for name in settings.nodes:
+        guest_node.prepare(settings, name)
     os.chdir("/")
-    os.execv(SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", str(configuration)))
+    # in this process, which has loaded most of what the supervisor needs
+    supervisord.main(["--nodaemon", "--configuration", str(configuration)])
 
 
 def _network(settings: Settings) -> None:
@@ -135,7 +137,7 @@ def _supervisor(settings: Settings, agent: Path) -> str:
     nodes = [
         Program(
             name := f"worker-{index}",
-            (sys.executable, "-m", "k8s101.cluster.guest_init", "node", name),
+            (sys.executable, "-m", "k8s101.cluster.node", str(STATE), name),
             autostart=name in settings.nodes,
             autorestart=False,
             stop_signal="KILL",
@@ -159,15 +161,6 @@ def _supervisor(settings: Settings, agent: Path) -> str:
     return f"{text}[inet_http_server]\nport = {settings.ranges.router}:{gvproxy.CONTROL_PORT}\n"
 
 
-def run_node(name: str) -> int:
-    """Take over the node's identity from the machine, write the rest of its files and run it until it dies."""
-    settings = Settings.load(STATE)
-    identity = Path("nodes", name, "etc/kubernetes")
-    shutil.copytree(HOST / identity, STATE / identity, dirs_exist_ok=True)
-    write_configuration(settings, name, int(name.removeprefix("worker-")))
-    return node.main(STATE, name)
-
-
 def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     """Unpack images onto the disk of a guest that does nothing else."""
     mount_basics()
@@ -187,10 +180,8 @@ def power_off() -> None:
 
 def main(purpose: str, *arguments: str) -> int:
     """Do what the command line says."""
-    if purpose == "node":
-        return run_node(arguments[0])
     if purpose == "boot":
-        boot(Path(arguments[0]))
+        boot(Path(unquote(arguments[0])))
     archive, containerd, ctr = map(Path, arguments)
     fill_store(archive, containerd, ctr)
     return 0

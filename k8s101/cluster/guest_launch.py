@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
@@ -36,7 +37,7 @@ def main(state: Path) -> None:
             Path(gvproxy.NETWORK_SOCKET).stat()
             remote = f"tcp://{settings.ranges.router}:{gvproxy.CONTROL_PORT}"
             gvproxy.expose(settings, str(directory / gvproxy.CONTROL_SOCKET), remote, "unix")
-    init = (sys.executable, "-m", "k8s101.cluster.guest_init", "boot", str(state))
+    init = (sys.executable, "-m", "k8s101.cluster.guest_init", "boot", quote(str(state)))
     command = uml.command(
         Path(plan["kernel"]),
         init,
@@ -44,7 +45,7 @@ def main(state: Path) -> None:
         disks=("disk.img",),
         network=gvproxy.NETWORK_SOCKET,
     )
-    os.execve(command[0], command, uml.environment(Path(plan["memory_directory"])))
+    os.execve(command[0], command, uml.ENVIRONMENT)
 
 
 if __name__ == "__main__":

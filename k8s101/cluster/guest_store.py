@@ -80,7 +80,7 @@ def _fill(place: Path, kernel: Path, archive: Path, tools: dict[str, Path]) -> N
     result = subprocess.run(
         uml.command(kernel, init, memory_mib=MEMORY_MIB, disks=["disk.img"]),
         cwd=place,
-        env=uml.environment(uml.memory_directory(MEMORY_MIB)),
+        env=uml.ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

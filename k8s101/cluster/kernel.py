@@ -47,6 +47,16 @@ PACKAGES = {
 }
 """The programs that the build calls, and their Debian packages."""
 
+MEMORY = "arch/um/os-Linux/mem.c"
+CHANGES = {
+    "#include <stdio.h>\n": "#define _GNU_SOURCE\n#include <stdio.h>\n",
+    "\tint fd;\n\n\tif (tempdir == NULL) {\n": (
+        '\tint fd = memfd_create("guest", MFD_CLOEXEC);\n\n'
+        '\tif (fd >= 0) {\n\t\ttempdir = "memory";\n\t\treturn fd;\n\t}\n\tif (tempdir == NULL) {\n'
+    ),
+}
+"""What is changed of it: the guest's memory needs no file, because /dev/shm of containers is small."""
+
 # large, and nothing of ours is made of it
 _UNUSED = ("*/drivers/gpu/drm/amd/include/*", "*/tools/testing/*", "*/sound/soc/*.[ch]")
 
@@ -68,7 +78,8 @@ def ensure_kernel(report: Report = quiet) -> Path:
         )
     if (explicit := Path(os.environ.get("K8S101_BIN") or "/nonexistent", NAME)).is_file():
         return explicit
-    target = cache_dir() / "kernel" / hashlib.sha256(CONFIG.read_bytes()).hexdigest()[:12] / NAME
+    recipe = CONFIG.read_bytes() + repr(CHANGES).encode()
+    target = cache_dir() / "kernel" / hashlib.sha256(recipe).hexdigest()[:12] / NAME
     with explained(), locked(target.parent.parent / ".lock", lambda: _say(report, "waiting for another run")):
         if not target.is_file():
             _check_programs(report)
@@ -206,7 +217,24 @@ def _unpack(package: Path, target: Path) -> None:
     )
     command = ["bash", "-o", "pipefail", "-c", script, "bash", str(package), str(part)]
     builds.run(command, what="unpacking Linux", line=lambda _: None, cwd=target.parent, env=dict(os.environ))
+    _change(part / MEMORY, CHANGES)
     part.rename(target)
+
+
+def _change(path: Path, changes: Mapping[str, str]) -> None:
+    """Replace pieces of a file, each of which must stand there once.
+
+    Raises:
+        Problem: the sources are other ones than expected.
+    """
+    text = path.read_text()
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise Problem(
+                "these sources of Linux differ from the ones known", where=str(path), then=f"look for {old!r}"
+            )
+        text = text.replace(old, new)
+    path.write_text(text)
 
 
 @click.command()

@@ -1,13 +1,19 @@
-"""The kinds of clusters, and which one this user gets on this machine."""
+"""The kinds of clusters, and which one this user gets on this machine.
+
+Run as a program, `python -m k8s101.cluster.kinds KIND…` makes all that these kinds need, before they are needed.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
-from ..errors import Problem
-from .backends import existing, guest, nodes, simulated
-from .backends.base import Backend, Parts
-from .progress import display
+import click
+
+from k8s101.cluster.backends import existing, guest, nodes, simulated
+from k8s101.cluster.backends.base import Backend, Parts
+from k8s101.cluster.progress import display
+from k8s101.errors import Problem
 
 BACKENDS: Mapping[str, Backend] = {"nodes": nodes, "guest": guest, "simulated": simulated, "existing": existing}
 
@@ -46,3 +52,20 @@ def _prepared(name: str) -> Parts:
     BACKENDS[name].check()
     with display() as report:
         return BACKENDS[name].prepare(report)
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, required=True, type=click.Choice(MADE))
+def main(kinds: tuple[str, ...]) -> None:
+    """Make the programs, images and kernels that these kinds of clusters need."""
+    try:
+        with display() as report:
+            for kind in kinds:
+                BACKENDS[kind].prepare(report)
+    except Problem as problem:
+        click.echo(problem, err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,9 +7,6 @@ relative to that directory are given to it.
 
 from __future__ import annotations
 
-import mmap
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,8 +17,7 @@ from ..errors import Problem
 
 MAC = "5a:94:ef:e4:0c:ee"
 PROBE_SECONDS = 20
-HEADROOM_MIB = 64
-"""What the file system of the guest's memory must have beyond the memory itself."""
+ENVIRONMENT = {"HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
 
 
 def command(
@@ -68,50 +64,6 @@ def command(
     ]
 
 
-def environment(directory: Path) -> dict[str, str]:
-    """Return the environment of the kernel.
-
-    Args:
-        directory: where a file holds the guest's memory, as `memory_directory` found it.
-    """
-    return {"TMPDIR": str(directory), "HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
-
-
-def memory_directory(memory_mib: int) -> Path:
-    """Return a directory that can hold the guest's memory: in memory itself if possible.
-
-    Raises:
-        Problem: none has the room, or none allows that what is in it is executed.
-    """
-    candidates = [os.environ.get("TMPDIR"), "/dev/shm", os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"]
-    refusals = []
-    for candidate in dict.fromkeys(filter(None, candidates)):
-        if not os.access(candidate, os.W_OK | os.X_OK):
-            continue
-        free_mib = shutil.disk_usage(candidate).free // 2**20
-        if free_mib < memory_mib + HEADROOM_MIB:
-            refusals.append(f"{candidate} has only {free_mib} MiB free")
-        elif not _allows_execution(candidate):
-            refusals.append(f"{candidate} is mounted noexec")
-        else:
-            return Path(candidate)
-    raise Problem(
-        f"no place for the guest's {memory_mib} MiB of memory",
-        where="; ".join(refusals) or "/dev/shm and /tmp",
-        then="set TMPDIR to a directory with that much room that is not mounted noexec",
-    )
-
-
-def _allows_execution(directory: str) -> bool:
-    with tempfile.TemporaryFile(dir=directory) as file:
-        file.truncate(mmap.PAGESIZE)
-        try:
-            mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
-        except PermissionError:
-            return False
-    return True
-
-
 def check_starts(kernel: Path) -> None:
     """Start the kernel up to its first look at what this machine allows, which takes some milliseconds.
 
@@ -123,7 +75,7 @@ def check_starts(kernel: Path) -> None:
             result = subprocess.run(
                 command(kernel, [sys.executable, "-c", ""], memory_mib=32),
                 cwd=directory,
-                env=environment(memory_directory(32)),
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -25,7 +25,7 @@ def running_pods(machine: SmallMachine) -> int:
 
 def test_it_comes_up_as_simulated_and_says_what_it_proved(machine: SmallMachine) -> None:
     began = time.monotonic()
-    up = machine.k8s101("up").good()
+    up = machine.k8s101("up", "--backend", "simulated").good()
     print(f"\nup with self-check: {time.monotonic() - began:.1f} s, {machine.memory_peak():.0f} MB at most")
     assert "3 simulated nodes Ready" in up.out
     assert "no container runs" in up.out
@@ -38,7 +38,7 @@ def test_it_comes_up_as_simulated_and_says_what_it_proved(machine: SmallMachine)
 
 
 def test_down_leaves_nothing_but_the_cache(machine: SmallMachine) -> None:
-    machine.k8s101("up", "--no-check").good()
+    machine.k8s101("up", "--backend", "simulated", "--no-check").good()
     assert machine.k8s101("down").good().out == "removed\n"
     assert machine.processes() == []
     assert not machine.state().exists()
@@ -108,7 +108,7 @@ def test_a_killed_supervisor_takes_all_along_and_up_repairs(running: SmallMachin
     pid = (running.state() / "supervisord.pid").read_text().strip()
     running.run("kill", "-KILL", pid).good()
     eventually("everything ended", lambda: running.processes() == [])
-    running.k8s101("up", "--no-check").good()
+    running.k8s101("up", "--backend", "simulated", "--no-check").good()
     running.kubectl("get", "configmap", "kept").good()
     running.k8s101("reset").good()
 
@@ -129,14 +129,14 @@ def test_a_killed_part_comes_back(running: SmallMachine, part: str) -> None:
 
 
 def test_a_port_that_was_taken_is_given_up(machine: SmallMachine) -> None:
-    machine.k8s101("up", "--no-check").good()
+    machine.k8s101("up", "--backend", "simulated", "--no-check").good()
     machine.kubectl("create", "configmap", "kept", "--from-literal=a=b").good()
     machine.k8s101("stop").good()
     ports = json.loads((machine.state() / "settings.json").read_text())["ports"]
     thief = f"import socket,time; s=socket.create_server(('127.0.0.1', {ports['api']})); time.sleep(600)"
     machine.run("sh", "-c", 'python3 -c "$1" >/dev/null 2>&1 &', "sh", thief).good()
     eventually("the port is taken", lambda: f"127.0.0.1:{ports['api']} " in machine.root("ss", "-H", "-l", "-t", "-n"))
-    machine.k8s101("up").good()
+    machine.k8s101("up", "--backend", "simulated").good()
     assert json.loads((machine.state() / "settings.json").read_text())["ports"]["api"] != ports["api"]
     machine.kubectl("get", "configmap", "kept").good()
 
@@ -151,7 +151,7 @@ def test_no_packet_leaves_the_machine() -> None:
         machine.run("python3", "-c", "import socket; socket.socket(2, 2).sendto(b'', ('10.244.1.1', 9))").good()
         before = sent()
         assert before > 0, "what is sent outside is counted"
-        machine.k8s101("up").good()
+        machine.k8s101("up", "--backend", "simulated").good()
         make_web(machine)
         eventually("the Pods run", lambda: running_pods(machine) == 3)
         machine.kubectl("expose", "deployment", "web", "--port=80", "--target-port=8000").good()
@@ -170,8 +170,8 @@ def pods(machine: SmallMachine) -> list[str]:
 
 def test_two_users_have_a_cluster_each() -> None:
     with SmallMachine(uids=(UID, OTHER)) as machine:
-        machine.k8s101("up", "--no-check").good()
-        machine.k8s101("up", "--no-check", uid=OTHER).good()
+        machine.k8s101("up", "--backend", "simulated", "--no-check").good()
+        machine.k8s101("up", "--backend", "simulated", "--no-check", uid=OTHER).good()
         machine.kubectl("create", "configmap", "mine", "--from-literal=a=b").good()
         assert machine.kubectl("get", "configmap", "mine", uid=OTHER).status == 1
         foreign = machine.k8s101("status", uid=OTHER, K8S101_STATE=str(machine.state()))
@@ -188,8 +188,8 @@ def test_what_a_user_cannot_have_is_said_in_three_parts(running: SmallMachine, m
     other = running.k8s101("up", "--backend", "nodes")
     assert "a cluster of the kind simulated is here already" in other.err
     deep = str(machine.home() / ("x" * 80))
-    assert "too long for a Unix socket" in machine.k8s101("up", K8S101_STATE=deep).err
-    assert "5001 nodes are too many" in machine.k8s101("up", "--nodes", "5001").err
+    assert "too long for a Unix socket" in machine.k8s101("up", "--backend", "simulated", K8S101_STATE=deep).err
+    assert "5001 nodes are too many" in machine.k8s101("up", "--backend", "simulated", "--nodes", "5001").err
     assert not machine.state().exists()
 
 

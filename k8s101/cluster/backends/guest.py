@@ -51,14 +51,13 @@ def check() -> None:
     """Check what a guest needs of the machine.
 
     Raises:
-        Problem: programs are missing, or there is no place for its memory.
+        Problem: programs are missing.
     """
     search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     if packages := sorted({package for name, package in COMMANDS.items() if not shutil.which(name, path=search)}):
         raise Problem(
             f"missing programs: {', '.join(packages)}", where=search, then=f"apt-get install {' '.join(packages)}"
         )
-    uml.memory_directory(MEMORY_MIB)
 
 
 def prepare(report: Report) -> Parts:
@@ -143,7 +142,6 @@ def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> Non
         "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "gvproxy")},
         "kernel": str(tools[kernel.NAME]),
         "memory": MEMORY_MIB,
-        "memory_directory": str(uml.memory_directory(MEMORY_MIB)),
     }
     (directory / "guest.json").write_text(json.dumps(plan))
     (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))

@@ -86,9 +86,9 @@ def expose(settings: Settings, local: str, remote: str, protocol: str = "tcp") -
     """
     if local not in exposed(settings):
         body = {"local": local, "remote": remote, "protocol": protocol}
-        _ask(settings, "POST", "/forwarder/expose", body)
+        _ask(settings, "POST", "/services/forwarder/expose", body)
 
 
 def exposed(settings: Settings) -> dict[str, str]:
     """Return what is forwarded: local to remote."""
-    return {entry["local"]: entry["remote"] for entry in json.loads(_ask(settings, "GET", "/forwarder/all"))}
+    return {entry["local"]: entry["remote"] for entry in json.loads(_ask(settings, "GET", "/services/forwarder/all"))}

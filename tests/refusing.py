@@ -1,0 +1,47 @@
+"""Run a command in which the kernel refuses what a user-mode kernel needs: seccomp filters and ptrace.
+
+    python refusing.py COMMAND…
+
+Some containers have such a filter. Program and constants: linux/filter.h, linux/seccomp.h, asm/unistd_64.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+
+LOAD, EQUALS, RETURN = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+PTRACE, SECCOMP = 101, 317
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+
+
+class Instruction(ctypes.Structure):
+    _fields_ = (("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32))
+
+
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.POINTER(Instruction)))
+
+
+def refuse() -> None:
+    """Refuse both calls to this process and all its children."""
+    lines = (
+        (LOAD, 0, 0, 0),
+        (EQUALS, 1, 0, PTRACE),
+        (EQUALS, 0, 1, SECCOMP),
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
+    )
+    code = (Instruction * len(lines))(*(Instruction(*line) for line in lines))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(lines), code)), 0, 0):
+        raise OSError(ctypes.get_errno(), "the filter was not taken")
+
+
+if __name__ == "__main__":
+    refuse()
+    os.execv(sys.argv[1], sys.argv[1:])

@@ -1,0 +1,250 @@
+"""Real nodes in the hands of a user without any privilege: containers in a user-mode Linux.
+
+The tests share one cluster and run in order; the last one takes it down.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lab import TOOLBOX, pod
+from small_machine import AN_OUTSIDE, MEMORY, SmallMachine
+from waiting import eventually
+
+from k8s101.cluster.backends import guest
+from k8s101.cluster.progress import quiet
+from k8s101.cluster.settings import ROOT
+from k8s101.notebook import lessons
+
+HELLO = "docker.io/kubernetes101/hello:1.0.0"
+NODES = ["worker-1", "worker-2", "worker-3"]
+PARTS = {"etcd", "guest", "konnectivity-agent", "konnectivity-server", "kube-apiserver", "kube-controller-manager"}
+LITTLE_SHM = ("mount", "-t", "tmpfs", "-o", "size=64k,noexec", "tmpfs", "/dev/shm")
+NODE_SECONDS = 60
+MODULE_SECONDS = 180
+ARTIFACTS = ROOT / "artifacts/guest"
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[SmallMachine]:
+    """A machine like a container: /dev/shm is small and nothing in it may be executed."""
+    guest.prepare(quiet)
+    with SmallMachine(network=AN_OUTSIDE) as made:
+        made.root(*LITTLE_SHM)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def running(machine: SmallMachine) -> SmallMachine:
+    """The same machine with a cluster of the default kind."""
+    began = time.monotonic()
+    up = machine.k8s101("up").good()
+    print(f"\nup with self-check: {time.monotonic() - began:.1f} s, {machine.memory_peak():.0f} MB at most\n{up.err}")
+    assert f"{len(NODES)} nodes Ready, DNS resolves, the app answers over its Service" in up.out
+    return machine
+
+
+def sent(machine: SmallMachine) -> int:
+    """Return how many packets left the machine."""
+    (link,) = json.loads(machine.root("ip", "-json", "-statistics", "link", "show", "outside"))
+    return int(link["stats64"]["tx"]["packets"])
+
+
+def parts(machine: SmallMachine) -> dict[str, dict[str, Any]]:
+    rows = json.loads(machine.k8s101("status", "--json").out)["parts"]
+    return {row["name"]: row for row in rows}
+
+
+def apply(machine: SmallMachine, *manifests: dict[str, Any]) -> None:
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    machine.run("sh", "-c", 'echo "$1" | "$2" --kubeconfig="$3" apply -f -', "sh", text, *kubectl(machine)).good()
+
+
+def kubectl(machine: SmallMachine) -> tuple[str, str]:
+    return machine.program("kubectl"), str(machine.state() / "kubeconfig")
+
+
+def ready_replicas(machine: SmallMachine, name: str) -> int:
+    answer = machine.kubectl("get", "deployment", name, "--output=jsonpath={.status.readyReplicas}").out
+    return int(answer or 0)
+
+
+def node_states(machine: SmallMachine) -> dict[str, str]:
+    rows = [line.split() for line in machine.kubectl("get", "nodes", "--no-headers").good().out.splitlines()]
+    return {row[0]: row[1] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def web(running: SmallMachine) -> SmallMachine:
+    """The running cluster with three copies of the story app behind a Service."""
+    running.kubectl("create", "deployment", "web", f"--image={HELLO}", "--replicas=3").good()
+    running.kubectl("expose", "deployment", "web", "--port=80", "--target-port=8000", "--type=NodePort").good()
+    eventually("web is ready", lambda: ready_replicas(running, "web") == 3, 60)
+    return running
+
+
+def test_where_no_kernel_can_start_nodes_are_simulated(machine: SmallMachine) -> None:
+    script = str(ROOT / "tests/refusing.py")
+    command = (str(ROOT / ".venv/bin/python"), "-m", "k8s101.cli", "up", "--no-check")
+    up = machine.python(script, *command, K8S101_STATE=str(machine.home() / "other")).good()
+    (line,) = [line for line in up.err.splitlines() if "simulated" in line]
+    assert "nodes are simulated here: a user-mode kernel cannot run here" in line
+    machine.k8s101("down", K8S101_STATE=str(machine.home() / "other")).good()
+
+
+def test_it_is_what_an_ordinary_user_gets(running: SmallMachine) -> None:
+    rows = parts(running)
+    assert rows.keys() >= PARTS | {f"{node}/kubelet" for node in NODES}
+    assert {row["state"] for row in rows.values()} == {"RUNNING"}
+    assert node_states(running) == dict.fromkeys(NODES, "Ready")
+    assert "kind of cluster: guest" in running.k8s101("doctor").good().out
+
+
+def test_only_loopback_is_listened_on(running: SmallMachine) -> None:
+    addresses = [line.split()[-2] for line in running.root("ss", "-H", "-l", "-t", "-u", "-n").splitlines()]
+    assert len(addresses) >= 6
+    assert {address.rsplit(":", 1)[0] for address in addresses} == {"127.0.0.1"}
+
+
+def test_logs_exec_proxy_and_metrics(web: SmallMachine) -> None:
+    assert "hello 1.0.0 listens" in web.kubectl("logs", "deployment/web").good().out
+    name = web.kubectl("exec", "deployment/web", "--", "hello", "fetch", "http://web").good().out
+    assert name.startswith("hello 1.0.0")
+    for path in ("services/web:80", "services/web:80"):
+        raw = web.kubectl("get", "--raw", f"/api/v1/namespaces/default/{path}/proxy/").good().out
+        assert raw.startswith("hello 1.0.0")
+    for node in NODES:
+        assert "kubelet_running_pods" in web.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics").good().out
+    assert web.k8s101("logs", "worker-1/kubelet").good().out.count("\n") > 5
+
+
+def test_port_forward_and_node_port_answer_on_loopback(web: SmallMachine) -> None:
+    script = """
+import requests
+from k8s101 import apply, connect, forward, wait_for
+from k8s101.cluster import cluster
+from k8s101.cluster.backends import guest
+api = connect("forward")
+api.namespace = "default"
+with forward("deployment/web", 8000) as way:
+    print("forward:", way.get("/").text)
+settings = cluster.find().settings
+port = api.core.read_namespaced_service("web", "default").spec.ports[0].node_port
+for node in (1, 2, 3):
+    local = guest.forward(settings, str(settings.ranges.node(node)), port)
+    print("node port:", requests.get(f"http://127.0.0.1:{local}", timeout=10).text)
+"""
+    out = web.python("-c", script).good().out
+    assert out.count("forward: hello 1.0.0") == 1
+    assert out.count("node port: hello 1.0.0") == len(NODES)
+
+
+def test_a_webhook_is_called_in_the_guest(web: SmallMachine) -> None:
+    """The app speaks no TLS; that it answers so is said by what was reached."""
+    hook = {
+        "name": "web.k8s101.test",
+        "clientConfig": {"service": {"name": "web", "namespace": "default", "port": 80}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        "objectSelector": {"matchLabels": {"ask": "web"}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    apply(web, kind | {"metadata": {"name": "web"}, "webhooks": [hook]})
+    labels = {"name": "asked", "labels": {"ask": "web"}}
+    asked = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels}
+
+    def refusal() -> bool:
+        command = 'echo "$1" | "$2" --kubeconfig="$3" create -f - --dry-run=server'
+        said = web.run("sh", "-c", command, "sh", json.dumps(asked), *kubectl(web)).err
+        return "server gave HTTP response to HTTPS client" in said
+
+    eventually("the webhook is called", refusal)
+    web.kubectl("delete", "validatingwebhookconfiguration", "web").good()
+
+
+def test_cgroups_are_of_version_2_and_limits_are_in_force(running: SmallMachine) -> None:
+    """The node code on a machine with nothing but version 2."""
+    limits = {"resources": {"limits": {"cpu": "100m", "memory": "24Mi"}}}
+    loop = "while true; do :; done"
+    apply(
+        running,
+        pod("busy", image=TOOLBOX, command=("sh", "-c", loop), container=limits),
+        pod("greedy", image=TOOLBOX, command=("sh", "-c", "tail /dev/zero"), restartPolicy="Never", container=limits),
+    )
+
+    def read(name: str) -> str:
+        return running.kubectl("exec", "busy", "--", "cat", f"/sys/fs/cgroup/{name}").out
+
+    def throttled() -> int:
+        found = re.search(r"nr_throttled (\d+)", read("cpu.stat"))
+        return int(found[1]) if found else 0
+
+    reason = "--output=jsonpath={.status.containerStatuses[0].state.terminated.reason}"
+    eventually("busy is held back", lambda: throttled() > 5, 60)
+    assert read("cpu.max").split() == ["10000", "100000"]
+    assert read("memory.max").strip() == str(24 * 2**20)
+    eventually("greedy is killed", lambda: running.kubectl("get", "pod", "greedy", reason).out == "OOMKilled", 60)
+    running.kubectl("delete", "pod", "busy", "greedy", "--now").good()
+
+
+def test_marked_modules_run_with_nothing_simulated(running: SmallMachine) -> None:
+    marked = [lesson for lesson in lessons.load(ROOT / "notebooks/lessons.yml").landed if lesson.ci_guest]
+    numbers = [lesson.number for lesson in marked]
+    done = running.python("-m", "k8s101.notebook", "papermill", *numbers, timeout_s=2 * MODULE_SECONDS * len(marked))
+    made = running.checkout / "artifacts/guest"
+    shutil.rmtree(ARTIFACTS, ignore_errors=True)
+    shutil.copytree(made, ARTIFACTS)
+    print(f"\n{done.out}{running.memory_peak():.0f} MB at most")
+    done.good()
+    runs = {path.stem: json.loads(path.read_text()) for path in made.glob("*.json")}
+    assert runs.keys() == {f"{lesson.number}-{lesson.slug}" for lesson in marked}
+    for name, run in runs.items():
+        assert run["passed"], name
+        assert run["cells"] == run["real"] > 0, name
+        assert run["seconds"] < MODULE_SECONDS, name
+
+
+def test_a_dead_node_is_noticed_and_comes_back(running: SmallMachine) -> None:
+    running.k8s101("stop", "worker-2").good()
+    eventually("it is missed", lambda: node_states(running)["worker-2"] == "NotReady", NODE_SECONDS)
+    running.k8s101("start", "worker-2").good()
+    eventually("it is back", lambda: node_states(running)["worker-2"] == "Ready", NODE_SECONDS)
+
+
+def test_a_guest_killed_in_a_rollout_is_repaired(web: SmallMachine) -> None:
+    web.kubectl("create", "configmap", "kept", "--from-literal=a=b").good()
+    web.kubectl("set", "image", "deployment/web", f"hello={HELLO.replace('1.0.0', '1.0.1')}").good()
+    web.run("kill", "-KILL", str(parts(web)["guest"]["pid"])).good()
+    web.k8s101("up", "--no-check").good()
+    web.kubectl("rollout", "status", "deployment/web", "--timeout=120s").good()
+    eventually("it answers", lambda: web.kubectl("exec", "deployment/web", "--", "hello", "fetch", "http://web").out)
+    web.kubectl("get", "configmap", "kept").good()
+
+
+def test_reset(running: SmallMachine) -> None:
+    running.kubectl("label", "node", "worker-1", "disk=fast").good()
+    running.k8s101("reset").good()
+    assert running.kubectl("get", "configmap", "kept").status == 1
+    assert "disk" not in running.kubectl("get", "node", "worker-1", "--show-labels").out
+
+
+def test_memory_was_enough_and_no_packet_left(running: SmallMachine) -> None:
+    print(f"\n{running.memory_peak():.0f} MB at most")
+    assert running.times_out_of_memory() == 0
+    assert running.memory_peak() < MEMORY / 1e6
+    before = sent(running)
+    running.run("python3", "-c", "import socket; socket.socket(2, 2).sendto(b'', ('10.244.1.1', 9))").good()
+    assert (before, sent(running)) == (0, 1)
+
+
+def test_down_leaves_nothing_but_the_cache(running: SmallMachine) -> None:
+    assert running.k8s101("down").good().out == "removed\n"
+    assert running.processes() == []
+    assert not running.state().exists()
