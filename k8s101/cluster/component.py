@@ -77,11 +77,12 @@ def log_file(settings: Settings, name: str) -> Path:
         Problem: there is no such log.
     """
     node, _, component = name.partition("/")
-    path = settings.node_dir(node) / "var/log" / f"{component}.log" if component else settings.logs / f"{node}.log"
-    if settings.backend == "guest" and not path.is_file():
-        path = settings.state / "guest" / "log" / f"{name.replace('/', '.')}.log"
+    places = (settings.logs, settings.guest_logs)
+    paths = [settings.node_dir(node) / "var/log" / f"{component}.log"] if component else []
+    paths = paths or [place / f"{node}.log" for place in places]
+    path = next(filter(Path.is_file, paths), paths[0])
     if not path.is_file():
-        known = sorted(p.stem for p in settings.logs.glob("*.log"))
+        known = sorted({log.stem for place in places for log in place.glob("*.log")})
         if (settings.node_dir("worker-1") / "var/log").is_dir():
             known += ["worker-1/containerd", "worker-1/kubelet", "worker-1/kube-proxy"]
         then = f"one of: {', '.join(known)}" if known else "there are none"

@@ -29,7 +29,10 @@ from .process import Program, supervisor_config
 from .router import ip, set_network_setting
 from .settings import Settings
 
-DISK = "/dev/ubda"
+IMAGES = Path("/run/images")
+"""Where the images are, unpacked, which `fill_store` wrote onto their disk."""
+
+DISK, IMAGES_DISK = "/dev/ubda", "/dev/ubdb"
 DISK_OPTIONS = "noatime,nobarrier"
 """The disk is a file: what reached it survives the guest, and the machine's own disk need not be waited for."""
 
@@ -77,12 +80,13 @@ def boot(state: Path) -> None:
     mount_basics()
     mount_hostfs(state, HOST)
     mount("ext4", STATE, DISK_OPTIONS, DISK)
+    mount("ext4", IMAGES, "ro", IMAGES_DISK)
     for name, value in WRITE_BACK.items():
         Path("/proc/sys/vm", name).write_text(str(value))
     settings = dataclasses.replace(Settings.load(HOST), state=STATE)
     settings.save()
     plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
-    template = next((STATE / "image-store").glob("[0-9a-f]*"))
+    template = next((IMAGES / "image-store").glob("[0-9a-f]*"))
     (STATE / "nodes.json").write_text(json.dumps({"tools": plan["tools"], "images": str(template)}))
     _network(settings)
     base = cgroups.delegate("k8s101")
@@ -148,7 +152,7 @@ def _supervisor(settings: Settings, agent: Path) -> str:
     text = supervisor_config(
         [*nodes, konnectivity.agent(settings, agent, HOST / "pki")],
         directory=STATE,
-        logs=HOST / gvproxy.DIRECTORY / "log",
+        logs=HOST / settings.guest_logs.relative_to(STATE),
         socket_path=settings.control_socket,
         owner=(0, 0),
         interface={

@@ -42,7 +42,7 @@ def main(state: Path) -> None:
         Path(plan["kernel"]),
         init,
         memory_mib=plan["memory"],
-        disks=("disk.img",),
+        disks=("disk.img", "images.img:ro"),
         network=gvproxy.NETWORK_SOCKET,
     )
     os.execve(command[0], command, uml.ENVIRONMENT)

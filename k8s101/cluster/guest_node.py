@@ -13,7 +13,7 @@ HOST = Path("/run/host")
 """The cluster's state directory on the machine."""
 
 STATE = Path("/run/guest")
-"""The guest's own state directory, on its disk, which comes with the images (see `guest_store.py`)."""
+"""The guest's own state directory, on its disk (see `guest_store.py`)."""
 
 
 def prepare(settings: Settings, name: str) -> None:

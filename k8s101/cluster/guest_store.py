@@ -1,4 +1,7 @@
-"""The disk that a guest starts with: the workshop's images, unpacked once, because only a guest may unpack them."""
+"""The disks of guests: one with the workshop's images, unpacked once, and an empty one for each cluster.
+
+Only a guest may unpack images; all others see that disk read-only.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ SECONDS = 300
 DONE = "the image store is complete"
 
 
-def _make_disk(path: Path) -> None:
+def make_disk(path: Path) -> None:
     """Make an empty ext4 file system in a sparse file.
 
     Raises:
@@ -32,12 +35,14 @@ def _make_disk(path: Path) -> None:
     program = shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if program is None:
         raise Problem("mkfs.ext4 is missing", where="/usr/sbin", then="apt-get install e2fsprogs")
-    with path.open("wb") as file:
+    draft = path.with_suffix(".new")
+    with draft.open("wb") as file:
         file.truncate(SIZE)
     options = ("-q", "-F", "-m", "0", "-J", "size=16", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard")
-    result = subprocess.run((program, *options, str(path)), capture_output=True, text=True)
+    result = subprocess.run((program, *options, str(draft)), capture_output=True, text=True)
     if result.returncode:
         raise Problem("the guest's disk could not be made", where=f"{path}: {result.stderr.strip()}", then="df -h")
+    draft.rename(path)
 
 
 def ensure_store(kernel: Path, archive: Path, tools: dict[str, Path], report: Report = quiet) -> Path:
@@ -61,17 +66,10 @@ def ensure_store(kernel: Path, archive: Path, tools: dict[str, Path], report: Re
         if not target.is_file():
             report(now)
             with scratch(target.parent, "disk") as place:
-                _make_disk(place / "disk.img")
+                make_disk(place / "disk.img")
                 _fill(place, kernel, archive, tools)
                 (place / "disk.img").rename(target)
     return target
-
-
-def copy_disk(source: Path, target: Path) -> None:
-    """Copy a disk without the holes in it."""
-    draft = target.with_suffix(".new")
-    subprocess.run(("cp", "--sparse=always", "--reflink=auto", str(source), str(draft)), check=True)
-    draft.rename(target)
 
 
 def _fill(place: Path, kernel: Path, archive: Path, tools: dict[str, Path]) -> None:

@@ -166,6 +166,11 @@ class Settings:
         """The directory of the control plane's logs."""
         return self.state / "log"
 
+    @property
+    def guest_logs(self) -> Path:
+        """The directory of the logs of a guest's own supervisor and of its nodes."""
+        return self.state / "guest/log"
+
     def node_dir(self, node: str) -> Path:
         """Return the private directory of one node."""
         return self.state / "nodes" / node

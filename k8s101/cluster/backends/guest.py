@@ -108,7 +108,7 @@ def start(settings: Settings, parts: Parts) -> None:
     kubeconfigs = [str(place / name) for place in identities for name in ("kubelet.conf", "kube-proxy.conf")]
     settings = local.renew_ports(settings, (*local.KUBECONFIGS, *kubeconfigs))
     directory = settings.state / gvproxy.DIRECTORY
-    for place in (settings.logs, directory / "log"):
+    for place in (settings.logs, settings.guest_logs):
         place.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     _write_identities(settings)
@@ -145,8 +145,10 @@ def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> Non
     }
     (directory / "guest.json").write_text(json.dumps(plan))
     (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))
+    (directory / "images.img").unlink(missing_ok=True)
+    (directory / "images.img").symlink_to(store)
     if not (disk := directory / "disk.img").exists():
-        guest_store.copy_disk(store, disk)
+        guest_store.make_disk(disk)
 
 
 def connect(settings: Settings) -> None:
