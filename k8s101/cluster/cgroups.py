@@ -16,6 +16,9 @@ MOUNT = Path("/sys/fs/cgroup")
 SUPERVISOR = "supervisor"
 """Name of the cgroup of the supervisor and the control plane."""
 
+LEAF = "init"
+"""Name of the cgroup of a node's own processes, beside those of its Pods."""
+
 OTHERS = "k8s101-others"
 """Name of the cgroup of whatever else runs in the container that we run in."""
 
@@ -138,6 +141,20 @@ def enter(group: str, base: dict[str, str]) -> None:
                 _copy_cpuset(part)
         _favour(directory)
         (directory / group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def step_aside(group: str, base: dict[str, str]) -> None:
+    """On version 2 move this process into a leaf of its cgroup, which may then have cgroups with limits below it.
+
+    Args:
+        group: name of the node, as it was entered.
+        base: the base of each tree.
+    """
+    if is_v2():
+        directory = _directories(base)[0] / group
+        (directory / LEAF).mkdir(exist_ok=True)
+        (directory / LEAF / "cgroup.procs").write_text(str(os.getpid()))
+        _hand_on_controllers(directory)
 
 
 def _favour(directory: Path) -> None:

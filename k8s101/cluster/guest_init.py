@@ -40,6 +40,7 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 """So that the machine sees logs, and the disk what Pods wrote, a second later; a guest may be killed."""
 
 NETWORK_DEVICE = "vec0"
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OPEN_FILES = 65536
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
@@ -60,7 +61,7 @@ def mount_hostfs(source: Path, place: Path) -> None:
 
 def mount_basics() -> None:
     """Mount what every program expects of a machine, and version 2 cgroups."""
-    os.environ |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/run"}
+    os.environ |= {"PATH": SEARCH, "HOME": "/run", "TMPDIR": "/run"}
     mount("proc", "/proc")
     mount("sysfs", "/sys")
     mount("tmpfs", "/run", "mode=755")
@@ -169,7 +170,7 @@ def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     """Unpack images onto the disk of a guest that does nothing else."""
     mount_basics()
     mount("ext4", STATE, DISK_OPTIONS, DISK)
-    os.environ |= {"K8S101_CACHE": str(STATE), "TMPDIR": "/run"}
+    os.environ["K8S101_CACHE"] = str(STATE)
     image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
     subprocess.run(("umount", str(STATE)), check=True)
     print(guest_store.DONE, flush=True)

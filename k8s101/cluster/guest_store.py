@@ -86,5 +86,5 @@ def _fill(place: Path, kernel: Path, archive: Path, tools: dict[str, Path]) -> N
     )
     said = result.stdout.decode(errors="replace")
     if DONE not in said:
-        last = "\n".join(said.splitlines()[-12:])
+        last = "\n".join(said.partition("Kernel panic")[0].splitlines()[-12:])
         raise Problem("the images could not be unpacked in a guest", where=last, then="k8s101 doctor")

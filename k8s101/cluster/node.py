@@ -117,13 +117,6 @@ def _process_one(name: str) -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     mount("-t", "proc", "proc", "/proc")
     _cover_kernel_settings()
-    if cgroups.is_v2():
-        leaf = cgroups.MOUNT / "init"
-        leaf.mkdir(exist_ok=True)
-        (leaf / "cgroup.procs").write_text("1")
-        for controller in cgroups.V2_CONTROLLERS:
-            if controller in (cgroups.MOUNT / "cgroup.controllers").read_text().split():
-                (cgroups.MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
     os.chdir("/")
     config = "/etc/k8s101/supervisord.conf"
     os.execve(SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", config), os.environ | {"TMPDIR": "/run"})
@@ -160,6 +153,7 @@ def main(state: Path, name: str) -> int:
     cgroups.clear(name, base)
     cgroups.enter(name, base)
     call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
+    cgroups.step_aside(name, base)
     _LIBC.sethostname(name.encode(), len(name))
     _join_network(settings, name, plan["index"])
     node_root.enter(settings.node_dir(name), plan["binds"], base)

@@ -8,7 +8,6 @@ relative to that directory are given to it.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from ..errors import Problem
 
 MAC = "5a:94:ef:e4:0c:ee"
-PROBE_SECONDS = 20
+PROBE, PROBE_SECONDS = ("/bin/echo", "started"), 20
 ENVIRONMENT = {"HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
 
 
@@ -54,6 +53,8 @@ def command(
         "rootfstype=hostfs",
         "rootflags=/",
         "ro",
+        # else the kernel would add it behind the arguments of the first process
+        "console=tty0",
         "con=null",
         "con0=null,fd:1",
         "ssl=null",
@@ -65,7 +66,7 @@ def command(
 
 
 def check_starts(kernel: Path) -> None:
-    """Start the kernel up to its first look at what this machine allows, which takes some milliseconds.
+    """Start the kernel with a little program inside, which takes a fraction of a second.
 
     Raises:
         Problem: it cannot run here, because neither seccomp nor ptrace is allowed or it is no program of this machine.
@@ -73,7 +74,7 @@ def check_starts(kernel: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
         try:
             result = subprocess.run(
-                command(kernel, [sys.executable, "-c", ""], memory_mib=32),
+                command(kernel, PROBE, memory_mib=32),
                 cwd=directory,
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -84,9 +85,9 @@ def check_starts(kernel: Path) -> None:
             said = result.stdout.decode(errors="replace")
         except (OSError, subprocess.TimeoutExpired) as error:
             said = str(error)
-    if "Linux version" not in said:
+    if PROBE[1] not in said:
         raise Problem(
-            "a user-mode kernel cannot run here; this machine allows it neither seccomp nor ptrace",
+            "a user-mode kernel cannot run here: it needs seccomp or ptrace",
             where=" ".join(said.split()[-25:]),
             then="k8s101 up --backend simulated",
         )
