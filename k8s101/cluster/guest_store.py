@@ -60,7 +60,10 @@ def ensure_store(kernel: Path, archive: Path, tools: dict[str, Path], report: Re
     recipe = (archive.name, tools["containerd"].parent.name, SANDBOX_IMAGE)
     sources = b"".join(Path(module).read_bytes() for module in (__file__, image_store.__file__))
     name = hashlib.sha256(repr(recipe).encode() + sources).hexdigest()[:16]
-    target = make_dir(cache_dir() / "image-store") / f"{name}.img"
+    target = cache_dir() / "image-store" / f"{name}.img"
+    if target.is_file():
+        return target
+    make_dir(target.parent)
     now = Progress("images", "", 0, 0, "unpacking the images for the guest")
     with explained(), locked(target.parent / ".disk.lock", lambda: report(now)):
         if not target.is_file():

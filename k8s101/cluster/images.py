@@ -63,6 +63,8 @@ def ensure_images(report: Report = quiet) -> Path:
     busybox = find_busybox()
     inputs = [*_sources("hello"), *_sources("pause"), busybox, *_pins("coredns")]
     target = _archive("workshop", inputs)
+    if target.is_file():
+        return target
     with explained(), locked(target.parent / ".workshop.lock", lambda: _say(report, "waiting for another run")):
         if not target.is_file():
             coredns = ensure(["coredns"], report)["coredns"]

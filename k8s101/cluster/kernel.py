@@ -80,6 +80,8 @@ def ensure_kernel(report: Report = quiet) -> Path:
         return explicit
     recipe = CONFIG.read_bytes() + repr(CHANGES).encode()
     target = cache_dir() / "kernel" / hashlib.sha256(recipe).hexdigest()[:12] / NAME
+    if target.is_file():
+        return target
     with explained(), locked(target.parent.parent / ".lock", lambda: _say(report, "waiting for another run")):
         if not target.is_file():
             _check_programs(report)
