@@ -25,6 +25,7 @@ from . import cgroups, guest_control, guest_node, guest_store, image_store
 from .components import gvproxy, konnectivity
 from .components.node import SANDBOX_IMAGE
 from .guest_node import HOST, STATE
+from .mounts import call, mount
 from .process import Program, supervisor_config
 from .router import ip, set_network_setting
 from .settings import Settings
@@ -45,29 +46,21 @@ OPEN_FILES = 65536
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 
-def mount(kind: str, place: str | Path, options: str = "", source: str = "none") -> None:
-    """Mount a file system, on a directory that is made if need be."""
+def mount_made(kind: str, place: str | Path, options: str = "", source: str | None = None) -> None:
+    """Mount a file system on a directory that is made if need be."""
     Path(place).mkdir(parents=True, exist_ok=True)
-    subprocess.run(("mount", "-t", kind, "-o", options or "defaults", source, str(place)), check=True)
-
-
-def mount_hostfs(source: Path, place: Path) -> None:
-    """Mount a directory of the machine; newer versions of the `mount` command do not know how to name it."""
-    place.mkdir(parents=True, exist_ok=True)
-    if ctypes.CDLL(None, use_errno=True).mount(b"none", bytes(place), b"hostfs", ctypes.c_ulong(0), bytes(source)):
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount {source}: {os.strerror(number)}")
+    mount(kind, place, options, source)
 
 
 def mount_basics() -> None:
     """Mount what every program expects of a machine, and version 2 cgroups."""
     os.environ |= {"PATH": SEARCH, "HOME": "/run", "TMPDIR": "/run"}
-    mount("proc", "/proc")
-    mount("sysfs", "/sys")
-    mount("tmpfs", "/run", "mode=755")
-    mount("devpts", "/dev/pts")
-    mount("tmpfs", "/dev/shm", "mode=1777")
-    mount("cgroup2", cgroups.MOUNT)
+    mount_made("proc", "/proc")
+    mount_made("sysfs", "/sys")
+    mount_made("tmpfs", "/run", "mode=755")
+    mount_made("devpts", "/dev/pts")
+    mount_made("tmpfs", "/dev/shm", "mode=1777")
+    mount_made("cgroup2", cgroups.MOUNT)
     # process 1 begins with few, and all others inherit its limit
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
@@ -79,9 +72,9 @@ def boot(state: Path) -> None:
         state: the cluster's state directory, on the machine.
     """
     mount_basics()
-    mount_hostfs(state, HOST)
-    mount("ext4", STATE, DISK_OPTIONS, DISK)
-    mount("ext4", IMAGES, "ro", IMAGES_DISK)
+    mount_made("hostfs", HOST, str(state))
+    mount_made("ext4", STATE, DISK_OPTIONS, DISK)
+    mount_made("ext4", IMAGES, "ro", IMAGES_DISK)
     for name, value in WRITE_BACK.items():
         Path("/proc/sys/vm", name).write_text(str(value))
     settings = dataclasses.replace(Settings.load(HOST), state=STATE)
@@ -169,10 +162,10 @@ def _supervisor(settings: Settings, agent: Path) -> str:
 def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     """Unpack images onto the disk of a guest that does nothing else."""
     mount_basics()
-    mount("ext4", STATE, DISK_OPTIONS, DISK)
+    mount_made("ext4", STATE, DISK_OPTIONS, DISK)
     os.environ["K8S101_CACHE"] = str(STATE)
     image_store.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
-    subprocess.run(("umount", str(STATE)), check=True)
+    call("umount2", bytes(STATE), 0)
     print(guest_store.DONE, flush=True)
     power_off()
 

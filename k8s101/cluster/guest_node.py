@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from .backends.node_files import write_configuration
+from .mounts import bind
 from .settings import Settings
 
 HOST = Path("/run/host")
@@ -38,4 +38,4 @@ def _share(logs: Path) -> None:
     for place in (HOST, STATE):
         (place / logs).mkdir(parents=True, exist_ok=True)
     if not (STATE / logs).is_mount():
-        subprocess.run(("mount", "--bind", str(HOST / logs), str(STATE / logs)), check=True)
+        bind(HOST / logs, STATE / logs)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from pathlib import Path
+
+from .mounts import bind
 
 LAYERS = "io.containerd.snapshotter.v1.overlayfs"
 """Where containerd's overlay snapshotter keeps its files below `root`."""
-
-_MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096  # linux/mount.h
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_layers(template: Path, root: Path) -> None:
@@ -33,12 +30,5 @@ def mount_layers(template: Path, root: Path) -> None:
             place.unlink()
             place.mkdir()
         if place.is_dir():  # else the node has removed the image
-            _mount(str(layer / "fs"), str(place), _MS_BIND)
             # containerd empties the directory of a layer it removes
-            _mount("none", str(place), _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
-
-
-def _mount(source: str, target: str, flags: int) -> None:
-    if _LIBC.mount(source.encode(), target.encode(), None, ctypes.c_ulong(flags), None):
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount {target}: {os.strerror(number)}")
+            bind(layer / "fs", place, read_only=True)

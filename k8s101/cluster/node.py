@@ -20,8 +20,7 @@ from pathlib import Path
 
 from . import cgroups, node_root
 from .image_mounts import mount_layers
-from .node_root import call, mount
-from .process import SUPERVISORD
+from .mounts import bind, call, mount
 from .router import NODE_LINK, forward_packets, ip, query
 from .settings import Settings
 
@@ -109,17 +108,20 @@ def _cover_kernel_settings() -> None:
 def _cover(target: Path, text: str) -> None:
     cover = Path("/run/k8s101", str(target.relative_to("/proc")).replace("/", "."))
     cover.write_text(text)
-    mount("--bind", str(cover), str(target))
+    bind(cover, target)
 
 
 def _process_one(name: str) -> None:
     """Finish the node from inside its process namespace and become its supervisor."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    mount("-t", "proc", "proc", "/proc")
+    mount("proc", "/proc")
     _cover_kernel_settings()
     os.chdir("/")
-    config = "/etc/k8s101/supervisord.conf"
-    os.execve(SUPERVISORD[0], (*SUPERVISORD, "--nodaemon", "--configuration", config), os.environ | {"TMPDIR": "/run"})
+    os.environ["TMPDIR"] = "/run"
+    # not as a program of its own: that would load Python again
+    from supervisor import supervisord
+
+    supervisord.main(["--nodaemon", "--configuration", "/etc/k8s101/supervisord.conf"])
 
 
 def _wake(address: Path) -> None:

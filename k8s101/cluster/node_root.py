@@ -7,21 +7,16 @@ itself is read-only (https://docs.kernel.org/filesystems/overlayfs.html, "Multip
 
 from __future__ import annotations
 
-import ctypes
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import cgroups
+from .mounts import bind, call, make_private, make_shared, mount
 from .settings import ROOT
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-# linux/mount.h, linux/fcntl.h, asm-generic/unistd.h
-MS_RDONLY, MNT_DETACH = 1, 2
-SYS_MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
+MNT_DETACH = 2  # linux/mount.h
 
 PRIVATE_DIRECTORIES = ("/var/lib", "/var/log", "/mnt", "/srv")
 """Writable places of a node; all else of the machine's files can only be read."""
@@ -53,58 +48,38 @@ def enter(node: Path, binds: dict[str, str], base: dict[str, str]) -> None:
     Raises:
         OSError: the kernel refused a mount.
     """
-    mount("--make-rprivate", "/")
+    make_private("/")
     stage, root = _stage(node, binds), node / "root"
     root.mkdir(exist_ok=True)
     for place in _mounted_places():
         _show(place, Path(f"{root}{place}"), stage)
-    layers = f"lowerdir=/etc,upperdir={node / 'etc'},workdir={node / 'etc-work'}"
-    mount("-t", "overlay", "-o", layers, "overlay", f"{root}/etc")
-    mount("--rbind", str(stage), f"{root}/run")
+    mount("overlay", f"{root}/etc", f"lowerdir=/etc,upperdir={node / 'etc'},workdir={node / 'etc-work'}")
+    bind(stage, f"{root}/run", recursive=True)
     for directory in filter(os.path.isdir, PRIVATE_DIRECTORIES):
-        mount("--bind", f"{node}{directory}", f"{root}{directory}")
+        bind(f"{node}{directory}", f"{root}{directory}")
     for place in _own_places():
         Path(f"{root}{place}").mkdir(parents=True, exist_ok=True)
-        mount("--bind", str(place), f"{root}{place}")
-        _make_read_only(Path(f"{root}{place}"))
+        bind(place, f"{root}{place}", read_only=True)
     _show_kernel(stage, root, base)
     os.chdir(root)
     call("pivot_root", b".", b".")
     call("umount2", b".", MNT_DETACH)
     os.chdir("/")
-    mount("--make-rshared", "/")
-
-
-def mount(*arguments: str) -> None:
-    """Run the `mount` command."""
-    subprocess.run(("mount", *arguments), check=True)
-
-
-def call(function: str, *arguments: object) -> None:
-    """Call a function of the C library.
-
-    Raises:
-        OSError: it failed.
-    """
-    if getattr(_LIBC, function)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{function}: {os.strerror(number)}")
+    make_shared("/")
 
 
 def _stage(node: Path, binds: dict[str, str]) -> Path:
     """Mount what will be the node's /run, with all that it needs of the machine."""
     stage = node / "run"
-    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stage))
+    mount("tmpfs", stage, "mode=755")
     for source, target in {str(node): "/run/k8s101/node", **binds}.items():
         staged = stage / target.removeprefix("/run/")
         staged.mkdir(parents=True)
-        mount("--bind", source, str(staged))
-        if source in binds:
-            _make_read_only(staged)
+        bind(source, staged, read_only=source in binds)
     (stage / "k8s101/empty").mkdir()
     devices = stage / "k8s101/dev"
     devices.mkdir()
-    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(devices))
+    mount("tmpfs", devices, "mode=755")
     for name in DEVICES:
         if Path("/dev", name).exists():
             facts = Path("/dev", name).stat()
@@ -137,34 +112,25 @@ def _show(place: Path, target: Path, stage: Path) -> None:
     directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
     try:
         # an overlay of one layer would want a writable one
-        layers = f"lowerdir={stage}/k8s101/empty:/proc/self/fd/{directory}"
-        call("mount", b"overlay", bytes(target), b"overlay", ctypes.c_ulong(MS_RDONLY), layers.encode())
+        mount("overlay", target, f"ro,lowerdir={stage}/k8s101/empty:/proc/self/fd/{directory}")
     except OSError:
         # some file systems cannot be a layer
-        mount("--bind", str(place), str(target))
-        _make_read_only(target)
+        bind(place, target, read_only=True)
     finally:
         os.close(directory)
 
 
-def _make_read_only(path: Path) -> None:
-    """Make a mount and all below it read-only; util-linux learnt this after Debian 12."""
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
-    size = ctypes.sizeof(attributes)
-    call("syscall", SYS_MOUNT_SETATTR, AT_FDCWD, bytes(path), AT_RECURSIVE, attributes, size)
-
-
 def _show_kernel(stage: Path, root: Path, base: dict[str, str]) -> None:
     """Mount devices, processes, the kernel's objects and the node's cgroups."""
-    mount("--bind", str(stage / "k8s101/dev"), f"{root}/dev")
+    bind(stage / "k8s101/dev", f"{root}/dev")
     for name, kind, options in DEVICE_FILE_SYSTEMS:
         (root / "dev" / name).mkdir()
-        mount("-t", kind, "-o", options, kind, f"{root}/dev/{name}")
+        mount(kind, f"{root}/dev/{name}", options)
     (root / "dev/ptmx").symlink_to("pts/ptmx")
-    mount("--bind", "/proc", f"{root}/proc")
-    mount("-t", "sysfs", "-o", "ro", "sysfs", f"{root}/sys")
+    bind("/proc", f"{root}/proc")
+    mount("sysfs", f"{root}/sys", "ro")
     if not cgroups.is_v2():
-        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", f"{root}/sys/fs/cgroup")
+        mount("tmpfs", f"{root}/sys/fs/cgroup", "mode=755")
     for tree, kind, options in cgroups.inner_mounts(base):
         (root / "sys/fs/cgroup" / tree).mkdir(exist_ok=True)
-        mount("-t", kind, "-o", options, kind, f"{root}/sys/fs/cgroup/{tree}")
+        mount(kind, f"{root}/sys/fs/cgroup/{tree}", options)

@@ -106,6 +106,8 @@ disabled_plugins = [
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = {json.dumps(plugins)}
   conf_dir = "/etc/cni/net.d"
+  # one process less for every Pod
+  use_internal_loopback = true
 """
 
 
