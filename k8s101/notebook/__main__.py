@@ -132,10 +132,10 @@ def text(chosen: tuple[str, ...]) -> None:
 @main.command()
 def prepare() -> None:
     """Make the programs and images of the clusters that this user can have, without starting one."""
-    from k8s101.cluster import cluster
+    from k8s101.cluster import kinds
 
     # where the fuller cluster does not start, the simpler one must not need a compiler
-    for kind in dict.fromkeys([cluster.default_backend(), "simulated"]):
+    for kind in dict.fromkeys([kinds.most_real(), "simulated"]):
         lab.prepare(kind)
 
 

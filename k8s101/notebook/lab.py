@@ -107,7 +107,9 @@ def prepare(kind: str) -> str:
     from k8s101.cluster.progress import display
 
     if not _needs_sudo(kind):
-        return kinds.prepare(kind if cluster.find() else None, lambda line: click.echo(f"  {line}", err=True))[0]
+        # the most real one may turn out to be too much for this machine
+        fixed = None if kind == kinds.most_real() and not cluster.find() else kind
+        return kinds.prepare(fixed, lambda line: click.echo(f"  {line}", err=True))[0]
     with display() as report:
         kinds.BACKENDS[kind].prepare(report)
     return kind
