@@ -39,7 +39,10 @@ NOTHING = "nothing"
 WATCHED = "worker-1"
 """The node where questions are asked while a part of the control plane is away."""
 
-LEAST_SECONDS = 3.0
+LEAST_SECONDS = 4.0
+NODE_SECONDS = 10.0
+"""The least for parts of a node: until the control plane takes notice, half a minute passes anyway."""
+
 TIMES_AS_LONG = 4
 NEW_SERVICE = 101
 """Number of the new Service's address, in the part of the range that is not given out by itself
@@ -112,6 +115,7 @@ class Absence:
     def __init__(self, survey: Survey, names: Sequence[str]) -> None:
         self._survey = survey
         self._homes = {name: name.split("/")[0] if "/" in name else WATCHED for name in names or (NOTHING,)}
+        self._least = NODE_SECONDS if any("/" in name for name in names) else 0.0
         survey.rounds += 1
         nodes = sorted({*self._homes.values()})
         made = partial(Round, survey.api, survey.rounds, nodes, survey.address, containers=survey.containers)
@@ -123,7 +127,7 @@ class Absence:
 
         def ask(question: Question) -> tuple[Question, dict[str, bool], float]:
             began = time.monotonic()
-            found = question.ask(self._round, self._survey.patience[question.text])
+            found = question.ask(self._round, max(self._least, self._survey.patience[question.text]))
             return question, found, time.monotonic() - began
 
         asked = [question for question in QUESTIONS if self._survey.containers or not question.containers]
