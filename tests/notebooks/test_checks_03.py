@@ -104,7 +104,6 @@ def test_another_way_to_build_the_front_passes_too(api: Api) -> None:
             "init container wait runs, and the app waits",
         ),
         ([WAIT, CACHE % ""], [APP % "1.1.0"], "init container cache runs, and the app waits"),
-        ([WAIT, SIDECAR], [APP % "9.9.9"], "Pod front cannot start"),
     ],
 )
 def test_what_is_wrong_with_the_front_is_told(
@@ -113,3 +112,8 @@ def test_what_is_wrong_with_the_front_is_told(
     monkeypatch.setattr("k8s101.lesson.modules.pods.READY_SECONDS", 10)
     front(init, containers)
     assert last_line(api, "front").startswith(f"✗ not yet: {line}")
+
+
+def test_an_image_that_is_not_there_is_told(api: Api) -> None:
+    front([WAIT, SIDECAR], [APP % "9.9.9"])
+    assert last_line(api, "front").startswith("✗ not yet: Pod front cannot start")

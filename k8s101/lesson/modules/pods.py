@@ -12,8 +12,8 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.errors import Problem
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import why_pod
-from k8s101.lesson.names import ready
+from k8s101.lesson.diagnose import HOPELESS, why_pod
+from k8s101.lesson.names import pod_state, ready
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
 from k8s101.lesson.wait import poll
@@ -153,17 +153,25 @@ QUESTIONS = (
 
 
 def _trouble(api: Api, name: str) -> str | None:
-    """Wait until a Pod is ready, and return the cause if it does not get so."""
+    """Wait until a Pod is ready, or it is plain that it will not be, and return the cause if it is not."""
+
+    def ended(pod: Object | None) -> str | None:
+        if pod is None:
+            return None
+        return "ready" if ready(pod) else "stuck" if pod_state(pod) in HOPELESS else None
+
     try:
-        poll(f"pod/{name}", lambda pod: "ready" if pod and ready(pod) else None, READY_SECONDS, "ready")
+        if poll(f"pod/{name}", ended, READY_SECONDS, "ready") == "ready":
+            return None
     except Problem:
-        pod = _pod(api, name)
-        states = [entry["state"] for entry in pod["status"].get("containerStatuses", [])]
-        held = any(state.get("waiting", {}).get("reason") == "PodInitializing" for state in states)
-        running = _beside(pod)[-1:] if held else []
-        helper = "a helper that never ends wants another restartPolicy; of others, read the log"
-        return f"init container {running[0]} runs, and the app waits for it: {helper}" if running else why_pod(api, pod)
-    return None
+        pass  # the deadline; what holds the Pod up is told below
+    pod = _pod(api, name)
+    sidecars = [
+        entry["name"] for entry in pod["spec"].get("initContainers", []) if entry.get("restartPolicy") == "Always"
+    ]
+    holding = [entry for entry in _beside(pod) if entry not in sidecars]
+    helper = "a helper that never ends wants another restartPolicy; of others, read the log"
+    return f"init container {holding[0]} runs, and the app waits for it: {helper}" if holding else why_pod(api, pod)
 
 
 def _beside(pod: Object) -> list[str]:
