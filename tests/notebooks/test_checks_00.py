@@ -236,7 +236,7 @@ def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: p
     shutil.copy(real.settings.kubeconfig, tmp_path / "kubeconfig")
     (tmp_path / "identity").write_text("somebody-else\n")
     stranger = cluster.Cluster(replace(real.settings, state=tmp_path))
-    monkeypatch.setattr(connecting.cluster, "find", lambda: stranger)
+    monkeypatch.setattr(connecting.cluster, "revive", lambda report: stranger)
     before = {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")}
     with pytest.raises(Problem, match="another cluster answers"):
         connect("other")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.notebook import execute, runs
+from k8s101.notebook import execute, needs, runs
 from k8s101.notebook.document import Tree, code_cells, make_cell, output_texts, read
 from k8s101.notebook.environment import running_backend
 
@@ -25,7 +25,7 @@ def printed(nb: object) -> str:
 
 @pytest.mark.parametrize("copy", [False, True], ids=["committed", "learner's copy"])
 def test_the_template_runs(copy: bool) -> None:
-    result = runs.end_to_end(TEMPLATE, TREE, running_backend(), copy=copy)
+    result = runs.end_to_end(TEMPLATE, TREE, running_backend(), needs.cluster_capabilities(), copy=copy)
     assert result.passed, result
     assert result.cells == result.real
 
