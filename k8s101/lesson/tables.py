@@ -190,6 +190,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         ("AVAILABLE", _count("status", "availableReplicas")),
         ("IMAGE", _image),
     ),
+    "DaemonSet": (
+        ("NAME", _name),
+        ("WANTED", _count("status", "desiredNumberScheduled")),
+        ("UPDATED", _count("status", "updatedNumberScheduled")),
+        ("READY", _count("status", "numberReady")),
+        ("AVAILABLE", _count("status", "numberAvailable")),
+        ("IMAGE", _image),
+    ),
     "Service": (
         ("NAME", _name),
         ("TYPE", _text("spec", "type")),

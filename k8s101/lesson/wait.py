@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 from k8s101.errors import Problem
 from k8s101.lesson.diagnose import cause, pods_of, ready_endpoints, stuck
 from k8s101.lesson.names import condition, ready, tidy
+from k8s101.lesson.reach import answers
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import current, split
 
@@ -28,9 +29,9 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
     Args:
         target: `kind/name`.
         until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
-            than True), `rolled out`, `deleted`, `3 endpoints` of a Service, a path with a value,
-            `{.status.readyReplicas}=5`, or a path alone, `{.status.lastScheduleTime}`, which waits until there is
-            something.
+            than True), `rolled out`, `deleted`, `3 endpoints` of a Service, `answers` (where this machine reaches a
+            Service, it takes connections), a path with a value, `{.status.readyReplicas}=5`, or a path alone,
+            `{.status.lastScheduleTime}`, which waits until there is something.
         timeout: seconds.
 
     Raises:
@@ -86,6 +87,8 @@ def _test(until: str) -> Test:
         return lambda item: None if item else "deleted"
     if until == "rolled out":
         return rolled_out
+    if until == "answers":
+        return answers
     if count := re.fullmatch(r"(\d+) endpoints?", until):
         return lambda item: _has_endpoints(item, int(count[1]))
     if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
@@ -154,7 +157,12 @@ def rolled_out(item: Object | None) -> str | None:
 
 
 def _serving(item: Object) -> int:
-    return sum(ready(pod) for pod in pods_of(current(), item))
+    pods = [pod for pod in pods_of(current(), item) if ready(pod)]
+    if item["kind"] == "DaemonSet":
+        # a Pod of a node that was taken away reads ready until it is collected
+        nodes = {node["metadata"]["name"] for node in current().rest.list("Node", "")}
+        pods = [pod for pod in pods if pod["spec"].get("nodeName") in nodes]
+    return len(pods)
 
 
 def _observed(item: Object) -> bool:
