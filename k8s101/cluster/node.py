@@ -63,8 +63,8 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         f"link set {link} up",
         f"route add {address} dev {link} scope link src {router}",
         f"route add {ranges.pods_of(index)} via {address} dev {link}",
-        # Services answer at the first node that lives: the kernel drops this route with the link
-        f"route add {ranges.services} via {address} dev {link} metric {index}",
+        # Services answer at the first node that lives: the kernel drops these routes with the link
+        *(f"route add {net} via {address} dev {link} metric {index}" for net in ranges.virtual),
     )
     call("unshare", CLONE_NEWNET)
     enter_router = ("nsenter", f"--net=/proc/self/fd/{outside}")
@@ -83,12 +83,13 @@ def _join_network(settings: Settings, name: str, index: int) -> None:
         f"route add {ranges.services} dev eth0 scope link src {address}",
     )
     forward_packets()
-    _refuse_unknown(ranges.services)
+    _refuse_unknown(ranges.virtual)
 
 
-def _refuse_unknown(services: IPv4Network) -> None:
+def _refuse_unknown(networks: tuple[IPv4Network, ...]) -> None:
     """Refuse what kube-proxy left unchanged: it would drop it, and whoever asks would wait for nothing."""
-    rules = f"ip daddr {services} meta l4proto tcp reject with tcp reset; ip daddr {services} reject"
+    virtual = f"{{ {', '.join(map(str, networks))} }}"
+    rules = f"ip daddr {virtual} meta l4proto tcp reject with tcp reset; ip daddr {virtual} reject"
     hooks = ("forward", "output")
     chains = "".join(f"chain {hook} {{ type filter hook {hook} priority filter - 1; {rules}; }}\n" for hook in hooks)
     subprocess.run(("nft", "-f", "-"), input=f"table ip k8s101 {{\n{chains}}}\n", text=True, check=True)

@@ -86,6 +86,16 @@ class Ranges:
         return IPv4Network((int(self.pods.network_address) + 256 * index, 24))
 
     @property
+    def outside(self) -> IPv4Network:
+        """Addresses for Services of type LoadBalancer: a part of the nodes' range in which no node is."""
+        return IPv4Network((int(self.nodes.network_address) + 192, 27))
+
+    @property
+    def virtual(self) -> tuple[IPv4Network, IPv4Network]:
+        """Ranges whose addresses no machine has: every node rewrites them to those of Pods."""
+        return self.services, self.outside
+
+    @property
     def dns(self) -> IPv4Address:
         """The ClusterIP of the cluster's DNS."""
         return self.services[10]

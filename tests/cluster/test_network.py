@@ -104,8 +104,11 @@ def test_the_api_server_answers_at_its_own_service(app: Namespace) -> None:
         pass
 
 
-def test_an_unknown_service_address_is_refused_at_once_and_never_leaves(app: Namespace, escapes: Escapes) -> None:
-    unknown = str(app.lab.cluster.settings.ranges.services[-2])
+@pytest.mark.parametrize("number", [0, 1], ids=["service", "outside"])
+def test_an_unknown_virtual_address_is_refused_at_once_and_never_leaves(
+    app: Namespace, escapes: Escapes, number: int
+) -> None:
+    unknown = str(app.lab.cluster.settings.ranges.virtual[number][-2])
     began = time.monotonic()
     with pytest.raises(OSError) as refused:
         socket.create_connection((unknown, 80), timeout=10)
@@ -116,6 +119,22 @@ def test_an_unknown_service_address_is_refused_at_once_and_never_leaves(app: Nam
         app.lab.fetch(unknown, at=app.lab.at_node("worker-1"), seconds=10)
     assert time.monotonic() - began < 5
     assert escapes.packets() == 0
+
+
+def test_an_outside_address_answers_wherever_it_is_called(app: Namespace) -> None:
+    address = str(app.lab.cluster.settings.ranges.outside[-3])
+    app.apply(service("web-outside", selector={"app": "web"}, type="LoadBalancer"))
+    status = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+    app.kubectl("patch", "service", "web-outside", "--subresource=status", "--type=merge", f"--patch={status}")
+
+    def answers() -> bool:
+        return "hello" in app.ask("exec", source, "--", "hello", "fetch", f"http://{address}/").stdout
+
+    for source in (name_of(on(app, node, "tools")) for node in app.lab.nodes):
+        eventually(f"answered in {source}", answers)
+    assert "hello" in app.lab.fetch(address)
+    for node in app.lab.nodes:
+        assert "hello" in app.lab.fetch(address, at=app.lab.at_node(node))
 
 
 def test_a_service_without_pods_is_refused_at_once(space: Namespace) -> None:
