@@ -244,6 +244,12 @@ COMPONENTS = (
         ),
     ),
     Component(
+        "metallb",
+        "go.universe.tf/metallb",
+        # only the part that gives out addresses: routes, not announcements, bring packets to the nodes
+        (Tool("metallb-controller", "go.universe.tf/metallb/controller", always=False, released=False),),
+    ),
+    Component(
         "gvproxy",
         "github.com/containers/gvisor-tap-vsock",
         (Tool("gvproxy", "github.com/containers/gvisor-tap-vsock/cmd/gvproxy", always=False, released=False),),
