@@ -115,14 +115,15 @@ class Rest:
     @cached_property
     def resources(self) -> list[Resource]:
         """All kinds that the API server offers, each in its preferred version, the core ones first."""
-        found: list[Resource] = []
+        found: dict[tuple[str, str], Resource] = {}
         for root in ("/api", "/apis"):
             for group in self.call("GET", root)["items"]:
-                version = group["versions"][0]
                 prefix = group["metadata"].get("name", "")
-                for entry in version.get("resources", []):
-                    found.append(_resource(entry, f"{prefix}/{version['version']}".lstrip("/")))
-        return found
+                for version in group["versions"]:  # not every kind is in the first, which is preferred
+                    for entry in version.get("resources", []):
+                        resource = _resource(entry, f"{prefix}/{version['version']}".lstrip("/"))
+                        found.setdefault((prefix, resource.plural), resource)
+        return list(found.values())
 
     def resource(self, word: str, group_version: str = "") -> Resource:
         """Find a kind by any of its names: Pod, pod, pods, po.
