@@ -138,6 +138,26 @@ QUESTIONS = (
         },
         "the container is started again",
     ),
+    Question(
+        "keeper",
+        "A Pod of a Deployment is lost. Who counts and makes a new one?",
+        {
+            "the kubelet of its node": "A kubelet restarts containers of Pods that it has; a lost Pod it has no more.",
+            "the ReplicaSet's controller": "the Deployment owns a ReplicaSet, and that counts Pods",
+            "the scheduler": "The scheduler chooses a node for a Pod that somebody else has made.",
+        },
+        "the ReplicaSet's controller",
+    ),
+    Question(
+        "stalled",
+        "A rollout of a Deployment gets nowhere. What tells you?",
+        {
+            "its condition Progressing turns False": "after progressDeadlineSeconds; going back is your decision",
+            "Kubernetes goes back by itself": "It reports and waits; going back is your decision.",
+            "nothing does": "The Deployment's status has a condition for it, with a deadline.",
+        },
+        "its condition Progressing turns False",
+    ),
 )
 
 
