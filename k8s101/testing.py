@@ -102,8 +102,12 @@ STAGES = (
             ("k8s101.readme", "--check"),
         ),
     ),
-    # the tests of programs and images find them made
-    Stage("prepare", FIRST, (("k8s101.cluster.binaries",), ("k8s101.cluster.images",))),
+    # the tests of programs and images find them made, and so do lessons that need more
+    Stage(
+        "prepare",
+        FIRST,
+        (("k8s101.cluster.binaries",), ("k8s101.cluster.binaries", "metallb-controller"), ("k8s101.cluster.images",)),
+    ),
     Stage("up", FIRST, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
     Stage("strict", FIRST, (_notebooks("test", "--strict"),)),
     Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
