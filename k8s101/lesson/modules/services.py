@@ -1,0 +1,232 @@
+"""Module 08, Services: what it asks and how its exercises are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubernetes.client.exceptions import ApiException
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.diagnose import why_service
+from k8s101.lesson.names import ready
+from k8s101.lesson.reach import ready_endpoints
+from k8s101.lesson.rest import Object
+from k8s101.lesson.session import Api
+from k8s101.lesson.shell import kubectl_path, run
+
+ANSWER_SECONDS = 10
+LISTENS = 8000
+CLIENT = "early"
+
+
+def _inside(api: Api, pod: str, command: str) -> str:
+    """Return what a shell command in a Pod prints."""
+    words = [str(kubectl_path()), f"--namespace={api.namespace}", "exec", pod, "--", "sh", "-c", command]
+    return run(words, command)
+
+
+def _addresses(before: Before, api: Api) -> str:
+    old = {pod["status"].get("podIP") for pod in before.pods.values() if _is_hello(pod)}
+    new = {pod["status"].get("podIP") for pod in api.list("Pod", "app=hello") if ready(pod)}
+    if not old & new:
+        return "each new Pod has another address"
+    return "the new Pods take the old addresses over" if old == new else "addresses stay with their nodes"
+
+
+def _is_hello(pod: Object) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get("app") == "hello")
+
+
+def _early(before: Before, api: Api) -> str:
+    knows_name = bool(_inside(api, CLIENT, "hello resolve hello").strip())
+    knows_variable = int(_inside(api, CLIENT, "env | grep -c ^HELLO_SERVICE_HOST || true"))
+    if knows_name and knows_variable:
+        return "its name and its variables"
+    return "its name only" if knows_name else "neither, until it starts again"
+
+
+def _unready(before: Before, api: Api) -> str:
+    slices = api.list("EndpointSlice", "kubernetes.io/service-name=hello")
+    entries = [entry for piece in slices for entry in piece.get("endpoints") or []]
+    well = [entry for entry in entries if entry["conditions"].get("ready")]
+    if len(entries) < len(api.list("Pod", "app=hello")):
+        return "it is taken out of the list"
+    return "it stays in the list, marked" if len(well) < len(entries) else "nothing: its address is still good"
+
+
+def _headless(before: Before, api: Api) -> str:
+    found = set(_inside(api, CLIENT, "hello resolve hello-headless || true").split())
+    pods = {pod["status"].get("podIP") for pod in api.list("Pod", "app=hello")}
+    if found == pods:
+        return "the addresses of its Pods"
+    return "an address of its own" if found else "nothing: it has no address"
+
+
+def _choice(before: Before, api: Api) -> str:
+    rules = _inside(api, "inside", "chroot /host nft list table ip kube-proxy")
+    chain = next(part for part in rules.split("chain ") if part.startswith("service-") and "/hello/tcp" in part[:80])
+    if "numgen random" in chain:
+        return "at random"
+    return "by turns" if "numgen inc" in chain else "the one with the fewest connections"
+
+
+def _wrong_port(before: Before, api: Api) -> str:
+    service = api.get("service/broken") or {"metadata": {"name": "broken", "uid": ""}}
+    if api.rest.list("Event", api.namespace, f"involvedObject.uid={service['metadata']['uid']}"):
+        return "an event of the Service"
+    return "nothing: only callers notice" if ready_endpoints(api, service) else "its list of endpoints, which is empty"
+
+
+QUESTIONS = (
+    Question(
+        "addresses",
+        "All three Pods are replaced. What becomes of their addresses?",
+        {
+            "the new Pods take the old addresses over": "Nobody hands addresses on; a new Pod asks for a free one.",
+            "addresses stay with their nodes": "Each node has a range of addresses, and gives out the next free one.",
+            "each new Pod has another address": "so nobody can rely on the address of a Pod",
+        },
+        _addresses,
+    ),
+    Question(
+        "early",
+        "`early` was started before the Service was made. What does it know of it?",
+        {
+            "its name and its variables": "The variables of a process do not change after its start.",
+            "its name only": "DNS is asked each time; variables are written once, at the start",
+            "neither, until it starts again": "DNS answers for every Service, whenever it was made.",
+        },
+        _early,
+    ),
+    Question(
+        "unready",
+        "One Pod reports that it is not ready. What becomes of its entry in the EndpointSlice?",
+        {
+            "it is taken out of the list": "The Pod is alive, and may be ready again in a second.",
+            "it stays in the list, marked": "kube-proxy passes over what is not ready",
+            "nothing: its address is still good": "The address is good, but the Pod asked for no requests.",
+        },
+        _unready,
+    ),
+    Question(
+        "headless",
+        "hello-headless has `clusterIP: None`. What does DNS answer for its name?",
+        {
+            "nothing: it has no address": "The name is there; it leads somewhere else.",
+            "an address of its own": "That is what None switches off.",
+            "the addresses of its Pods": "the client gets the whole list and chooses itself",
+        },
+        _headless,
+    ),
+    Question(
+        "choice",
+        "Three Pods are ready. How does a node choose the one that gets a new connection?",
+        {
+            "by turns": "Nodes keep no count; each connection is drawn anew.",
+            "at random": "each connection is drawn by lot, in the kernel",
+            "the one with the fewest connections": "The kernel's rules know nothing of the load of Pods.",
+        },
+        _choice,
+    ),
+    Question(
+        "wrong-port",
+        "A Service sends requests to port 80; its Pods listen on 8000. What in the API tells you?",
+        {
+            "its list of endpoints, which is empty": "Readiness decides who is listed; ports are not tried.",
+            "an event of the Service": "Nobody in the control plane calls the Pods through the Service.",
+            "nothing: only callers notice": "endpoints are ready and listed, with the wrong port",
+        },
+        _wrong_port,
+    ),
+)
+
+
+def _answered(api: Api, service: str, port: int) -> bool:
+    """Tell whether the app answers; the API server hears of a new Service's endpoints a moment later than we do."""
+    path = f"/api/v1/namespaces/{api.namespace}/services/{service}:{port}/proxy/"
+    retry = Retrying(
+        stop=stop_after_delay(ANSWER_SECONDS), wait=wait_fixed(0.2), retry=retry_if_exception_type(ApiException)
+    )
+    try:
+        return "hello" in retry(api.rest.text, path)
+    except RetryError:
+        return False
+
+
+def _targets(api: Api, service: str) -> set[int]:
+    """Return the ports to which a Service sends requests."""
+    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
+    return {port["port"] for piece in slices for port in piece.get("ports") or []}
+
+
+def _front_begun(api: Api) -> str | None:
+    return None if api.get("service/front") else "there is no Service front yet"
+
+
+def _front(api: Api) -> Iterator[Finding]:
+    service = api.get("service/front") or {}
+    entries = ready_endpoints(api, service)
+    if not entries:
+        yield Finding(False, why_service(api, service))
+        return
+    yield Finding(True, f"front leads to {len(entries)} Pods")
+    targets = _targets(api, "front")
+    wrong = f"front sends requests to port {min(targets)} of its Pods, where nobody listens; hello listens on {LISTENS}"
+    yield Finding(targets == {LISTENS}, f"at their port {LISTENS}" if targets == {LISTENS} else wrong)
+    port = service["spec"]["ports"][0]
+    listens = f"front listens on port {port['port']}, the task asks for 80"
+    yield Finding(port["port"] == 80, "inside it listens on port 80" if port["port"] == 80 else listens)
+    closed = f"front is a {service['spec']['type']}: no node opens a port for it"
+    yield Finding("nodePort" in port, "every node opens a port for it" if "nodePort" in port else closed)
+    yield Finding(_answered(api, "front", 80), "hello answers through it")
+
+
+def _shop_begun(api: Api) -> str | None:
+    return None if api.get("service/shop") else "there is no Service shop yet"
+
+
+def _shop(api: Api) -> Iterator[Finding]:
+    service = api.get("service/shop") or {}
+    uids = {entry.get("targetRef", {}).get("uid") for entry in ready_endpoints(api, service)}
+    apps = {pod["metadata"]["labels"].get("app", "") for pod in api.list("Pod") if pod["metadata"]["uid"] in uids}
+    if not uids:
+        yield Finding(False, why_service(api, service))
+        return
+    selector = ",".join(f"{key}={value}" for key, value in service["spec"].get("selector", {}).items())
+    for app in ("hello", "next"):
+        missing = f"no Pod of {app} is behind shop: its selector {selector} leaves them out"
+        yield Finding(app in apps, f"shop leads to Pods of {app}" if app in apps else missing)
+    others = sorted(apps - {"hello", "next"})
+    yield Finding(not others, f"and to Pods of {others[0]}, which are not asked for" if others else "and to no others")
+    headless = service["spec"].get("clusterIP") == "None"
+    yield Finding(not headless, "it has no address: clusterIP is None" if headless else "it has an address of its own")
+    port = service["spec"]["ports"][0]["port"]
+    yield Finding(port == 80, f"it listens on port {port}{'' if port == 80 else ', the task asks for 80'}")
+    answered = _answered(api, "shop", 80)
+    silent = f"nobody answers: its Pods do not listen on port {min(_targets(api, 'shop'))}, hello listens on {LISTENS}"
+    yield Finding(answered, "hello answers through it" if answered else silent)
+
+
+EXERCISES = (
+    Exercise(
+        "front",
+        _front_begun,
+        _front,
+        (
+            "Which type opens a port on every node? types.yaml has one.",
+            "port is the Service's own; targetPort that of the Pods, a number or the name in hello.yaml.",
+            'kind="NodePort", port=80, target="http"',
+        ),
+    ),
+    Exercise(
+        "shop",
+        _shop_begun,
+        _shop,
+        (
+            'Which label do the Pods of both have in common? kubectl("get pods --show-labels")',
+            "A Service's selector needs not be the one of a Deployment: any label will do.",
+            'kubectl("expose deployment hello --name=shop --selector=tier=web --port=80 --target-port=8000")',
+        ),
+    ),
+)
