@@ -8,9 +8,8 @@ from kubernetes.client.exceptions import ApiException
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import why_service
+from k8s101.lesson.diagnose import ready_endpoints, why_service
 from k8s101.lesson.names import ready
-from k8s101.lesson.reach import ready_endpoints
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
 from k8s101.lesson.shell import kubectl_path, run
@@ -47,8 +46,7 @@ def _early(before: Before, api: Api) -> str:
 
 
 def _unready(before: Before, api: Api) -> str:
-    slices = api.list("EndpointSlice", "kubernetes.io/service-name=hello")
-    entries = [entry for piece in slices for entry in piece.get("endpoints") or []]
+    entries = _entries(api, "hello")
     well = [entry for entry in entries if entry["conditions"].get("ready")]
     if len(entries) < len(api.list("Pod", "app=hello")):
         return "it is taken out of the list"
@@ -154,10 +152,18 @@ def _answered(api: Api, service: str, port: int) -> bool:
         return False
 
 
+def _slices(api: Api, service: str) -> list[Object]:
+    return api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
+
+
+def _entries(api: Api, service: str) -> list[Object]:
+    """Return everything that is listed behind a Service, ready or not."""
+    return [entry for piece in _slices(api, service) for entry in piece.get("endpoints") or []]
+
+
 def _targets(api: Api, service: str) -> set[int]:
     """Return the ports to which a Service sends requests."""
-    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
-    return {port["port"] for piece in slices for port in piece.get("ports") or []}
+    return {port["port"] for piece in _slices(api, service) for port in piece.get("ports") or []}
 
 
 def _front_begun(api: Api) -> str | None:
@@ -166,11 +172,11 @@ def _front_begun(api: Api) -> str | None:
 
 def _front(api: Api) -> Iterator[Finding]:
     service = api.get("service/front") or {}
-    entries = ready_endpoints(api, service)
-    if not entries:
+    count = ready_endpoints(api, service)
+    if not count:
         yield Finding(False, why_service(api, service))
         return
-    yield Finding(True, f"front leads to {len(entries)} Pods")
+    yield Finding(True, f"front leads to {count} Pods")
     targets = _targets(api, "front")
     wrong = f"front sends requests to port {min(targets)} of its Pods, where nobody listens; hello listens on {LISTENS}"
     yield Finding(targets == {LISTENS}, f"at their port {LISTENS}" if targets == {LISTENS} else wrong)
@@ -188,7 +194,8 @@ def _shop_begun(api: Api) -> str | None:
 
 def _shop(api: Api) -> Iterator[Finding]:
     service = api.get("service/shop") or {}
-    uids = {entry.get("targetRef", {}).get("uid") for entry in ready_endpoints(api, service)}
+    listed = [entry for entry in _entries(api, "shop") if entry["conditions"].get("ready")]
+    uids = {entry.get("targetRef", {}).get("uid") for entry in listed}
     apps = {pod["metadata"]["labels"].get("app", "") for pod in api.list("Pod") if pod["metadata"]["uid"] in uids}
     if not uids:
         yield Finding(False, why_service(api, service))
