@@ -22,7 +22,12 @@ NAMESPACE = "canary"
 
 
 def lay(api: Api) -> None:
-    """Put a namespace with one object into the cluster."""
+    """Put a namespace with one object into the cluster, once what others deleted is gone."""
+
+    def settled() -> bool:
+        return not any("deletionTimestamp" in item["metadata"] for item in api.get("/api/v1/namespaces")["items"])
+
+    api.wait("namespaces that others deleted are gone", settled, 120)
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     meta = {"name": "bird", "namespace": NAMESPACE}
     api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"sings": "yes"}})
