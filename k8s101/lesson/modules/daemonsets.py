@@ -76,7 +76,7 @@ def _who_answers(before: Before, api: Api) -> str:
 
 def _on_delete(before: Before, api: Api) -> str:
     daemonset = _daemonset(api, "agent")
-    pods = [pod for pod in pods_of(api, daemonset) if ready(pod)]
+    pods = [pod for pod in pods_of(api, daemonset) if not pod["metadata"].get("deletionTimestamp")]
     fresh = [pod for pod in pods if version(pod) == version(daemonset)]
     return "only the agent that you delete" if len(fresh) == 1 else "all agents, one after the other"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
 from k8s101.lesson.diagnose import ready_endpoints, why_service
@@ -15,6 +15,7 @@ from k8s101.lesson.session import Api
 from k8s101.lesson.shell import kubectl_path, run
 
 ANSWER_SECONDS = 10
+LIST_SECONDS = 5
 LISTENS = 8000
 CLIENT = "early"
 
@@ -152,6 +153,19 @@ def _answered(api: Api, service: str, port: int) -> bool:
         return False
 
 
+def _wait_until_listed(api: Api, service: Object) -> None:
+    """Wait a moment until every ready Pod that a Service selects is behind it: lists follow a little later."""
+    selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
+
+    def missing() -> bool:
+        return ready_endpoints(api, service) != sum(ready(pod) for pod in api.list("Pod", selector))
+
+    if selector:
+        retry = retry_if_result(bool)
+        stop, give_up = stop_after_delay(LIST_SECONDS), lambda state: None
+        Retrying(stop=stop, wait=wait_fixed(0.1), retry=retry, retry_error_callback=give_up)(missing)
+
+
 def _slices(api: Api, service: str) -> list[Object]:
     return api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
 
@@ -172,6 +186,7 @@ def _front_begun(api: Api) -> str | None:
 
 def _front(api: Api) -> Iterator[Finding]:
     service = api.get("service/front") or {}
+    _wait_until_listed(api, service)
     count = ready_endpoints(api, service)
     if not count:
         yield Finding(False, why_service(api, service))
@@ -194,6 +209,7 @@ def _shop_begun(api: Api) -> str | None:
 
 def _shop(api: Api) -> Iterator[Finding]:
     service = api.get("service/shop") or {}
+    _wait_until_listed(api, service)
     listed = [entry for entry in _entries(api, "shop") if entry["conditions"].get("ready")]
     uids = {entry.get("targetRef", {}).get("uid") for entry in listed}
     apps = {pod["metadata"]["labels"].get("app", "") for pod in api.list("Pod") if pod["metadata"]["uid"] in uids}
