@@ -102,11 +102,16 @@ STAGES = (
             ("k8s101.readme", "--check"),
         ),
     ),
-    # the tests of programs and images find them made, and so do lessons that need more
+    # tests find programs and images made, users without rights find the guest, and lessons what they need more
     Stage(
         "prepare",
         FIRST,
-        (("k8s101.cluster.binaries",), ("k8s101.cluster.binaries", "metallb-controller"), ("k8s101.cluster.images",)),
+        (
+            ("k8s101.cluster.binaries",),
+            ("k8s101.cluster.binaries", "metallb-controller"),
+            ("k8s101.cluster.images",),
+            ("k8s101.cluster.kinds", "guest"),
+        ),
     ),
     Stage("up", FIRST, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
     Stage("strict", FIRST, (_notebooks("test", "--strict"),)),
@@ -117,7 +122,7 @@ STAGES = (
     Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
     Stage("down", NODES, (("k8s101.cli", "down"),)),
     # alone with what is niced: it has one processor, and lessons have deadlines
-    Stage("guest", NODES, (("k8s101.cluster.kinds", "guest"), _pytest(GUEST, "-s")), extra=True),
+    Stage("guest", NODES, (_pytest(GUEST, "-s"),), extra=True),
     Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
     Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-s", "-m", "not slow"),)),
     Stage("third-party", BESIDE, (_pytest("tests/existing/test_third_party.py"),)),
