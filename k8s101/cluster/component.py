@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,12 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .cluster import Cluster
 
+
+API_SERVER = "kube-apiserver"
+CLIENTS = {"kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kwok"}
+"""What acts on what the API server tells."""
+
+API_SECONDS = 60
 
 PAUSED = "PAUSED"
 """The state of a process that runs but is frozen, a word that supervisor does not have."""
@@ -45,8 +52,22 @@ class Component:
         self._cluster = cluster
 
     def start(self) -> None:
-        """Start it."""
+        """Start it; with the API server its clients start anew.
+
+        A client that was refused doubles its pauses up to a minute, and keeps them for two
+        (client-go, tools/cache/reflector.go): the cluster would come back much later than its API.
+        """
         self._cluster.control("start", self.name)
+        if self.name == API_SERVER:
+            api = self._cluster.api
+            api.wait("API server answers", api.ready, API_SECONDS)
+            clients = [p.name for p in self._cluster.processes() if p.pid and p.name.rpartition("/")[2] in CLIENTS]
+            with ThreadPoolExecutor(len(clients) or 1) as pool:
+                list(pool.map(self._restart, clients))
+
+    def _restart(self, name: str) -> None:
+        for verb in ("kill", "start"):
+            self._cluster.control(verb, name)
 
     def stop(self) -> None:
         """Stop it in good order."""

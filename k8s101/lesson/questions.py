@@ -22,7 +22,7 @@ ERRORS = (ApiException, HTTPError, OSError)
 """What a request ends with while a part of the control plane is away."""
 
 PATIENCE_SECONDS = 60
-REQUEST_SECONDS = 3
+REQUEST_SECONDS = 2
 POLL_SECONDS = 0.1
 QUIET_SECONDS = 0.5
 CALLS = 5

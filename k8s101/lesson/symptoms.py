@@ -6,6 +6,7 @@ times as long as it takes while everything runs.
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +40,10 @@ NOTHING = "nothing"
 WATCHED = "worker-1"
 """The node where questions are asked while a part of the control plane is away."""
 
-LEAST_SECONDS = 4.0
+LEAST_SECONDS = 3.0
+DOOR_SECONDS = 1.0
+"""For the API server: each request is refused at once, and its other clients double their pauses while they wait."""
+
 NODE_SECONDS = 10.0
 """The least for parts of a node: until the control plane takes notice, half a minute passes anyway."""
 
@@ -116,6 +120,7 @@ class Absence:
         self._survey = survey
         self._homes = {name: name.split("/")[0] if "/" in name else WATCHED for name in names or (NOTHING,)}
         self._least = NODE_SECONDS if any("/" in name for name in names) else 0.0
+        self._most = DOOR_SECONDS if "kube-apiserver" in names else math.inf
         survey.rounds += 1
         nodes = sorted({*self._homes.values()})
         made = partial(Round, survey.api, survey.rounds, nodes, survey.address, containers=survey.containers)
@@ -127,7 +132,8 @@ class Absence:
 
         def ask(question: Question) -> tuple[Question, dict[str, bool], float]:
             began = time.monotonic()
-            found = question.ask(self._round, max(self._least, self._survey.patience[question.text]))
+            patience = max(self._least, self._survey.patience[question.text])
+            found = question.ask(self._round, min(self._most, patience))
             return question, found, time.monotonic() - began
 
         asked = [question for question in QUESTIONS if self._survey.containers or not question.containers]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from waiting import eventually
 
 from k8s101 import apply, component, connect, kubectl, show, wait_for
 from k8s101.errors import Problem
@@ -159,6 +161,9 @@ def test_why_the_text_cannot_follow_is_told(api: Api, inside: str, cause: str) -
 def test_a_restart_does_not_count(api: Api) -> None:
     board()
     notice("closed")
+    changed = datetime.now(UTC).replace(microsecond=0)
+    # the API tells both times in whole seconds
+    eventually("the next second began", lambda: datetime.now(UTC).replace(microsecond=0) > changed, 2)
     kubectl("rollout restart deployment/board")
     wait_for("deployment/board", "rolled out")
     assert "its container started after the change" in last_line(api, "follow")
