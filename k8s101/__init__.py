@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from k8s101.lesson.apply import apply
     from k8s101.lesson.checks import check, hint
     from k8s101.lesson.connect import connect
+    from k8s101.lesson.control import component
     from k8s101.lesson.draw import draw
-    from k8s101.lesson.faults import component, fault
+    from k8s101.lesson.faults import fault
     from k8s101.lesson.forward import forward
     from k8s101.lesson.live import watch_live
     from k8s101.lesson.predict import predict, recall
@@ -44,7 +45,7 @@ __all__ = [
 _HOMES = {
     "apply": "apply",
     "check": "checks",
-    "component": "faults",
+    "component": "control",
     "connect": "connect",
     "draw": "draw",
     "fault": "faults",

@@ -13,10 +13,11 @@ from typing import Any
 
 import click
 
-from .cluster import adopt, component, kinds, loading, probe, selfcheck
+from .cluster import adopt, component, kinds, loading, place, probe, selfcheck
 from .cluster import cluster as clusters
 from .cluster import doctor as examination
 from .cluster import reset as resetting
+from .cluster.settings import SYSTEM_STATE
 from .errors import Problem
 
 NO_CLUSTER = "there is no cluster"
@@ -49,7 +50,7 @@ def _explained(error: Problem | OSError) -> Problem:
         then = "sudo -E k8s101 …, or set K8S101_STATE to a directory that can be written"
     else:
         then = "k8s101 doctor"
-    return Problem(str(error.strerror or error), where=str(error.filename or clusters.state_dir()), then=then)
+    return Problem(str(error.strerror or error), where=str(error.filename or place.state_dir()), then=then)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,12 +69,12 @@ def main() -> None:
 def _found() -> clusters.Cluster:
     if cluster := clusters.find():
         return cluster
-    raise Problem(NO_CLUSTER, where=str(clusters.state_dir()), then="k8s101 up")
+    raise Problem(NO_CLUSTER, where=str(place.state_dir()), then="k8s101 up")
 
 
 def _needs_root() -> None:
-    state = clusters.state_dir()
-    if os.getuid() != 0 and state == clusters.SYSTEM_STATE:
+    state = place.state_dir()
+    if os.getuid() != 0 and state == SYSTEM_STATE:
         raise Problem("this command needs root", where=str(state), then=f"sudo -E {' '.join(sys.argv)}")
 
 
@@ -98,7 +99,7 @@ def up(backend: str | None, nodes: int, kubeconfig: Path | None, context: str | 
     # SIGTERM must clean up like Ctrl-C does
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     if kubeconfig:
-        adopt.adopt(clusters.state_dir(), kubeconfig, context, lambda found: yes or _confirmed(found))
+        adopt.adopt(place.state_dir(), kubeconfig, context, lambda found: yes or _confirmed(found))
     cluster = clusters.up(_echo, backend=backend, node_count=nodes)
     resetting.record_once(cluster)
     if check:

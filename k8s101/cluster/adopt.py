@@ -12,8 +12,9 @@ import yaml
 
 from ..errors import Problem
 from . import probe
-from .cluster import find, lay_out
+from .cluster import find
 from .pki import write_private
+from .place import lay_out
 from .settings import Settings, invoking_user
 
 FILES = ("certificate-authority", "client-certificate", "client-key")

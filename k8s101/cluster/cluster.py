@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import shutil
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from ..errors import Problem
-from . import host, identity, objects, rpc
+from . import host, identity, objects, place, rpc
 from .api import Api
 from .backends.base import Backend, Capabilities, Get
 from .component import PAUSED, Component, Process, log_file
 from .kinds import BACKENDS, prepare
-from .settings import SYSTEM_STATE, Settings, user_state_dir
+from .settings import Settings
 
 READY_SECONDS = 120
 """How long a start may take before it counts as failed; slow machines need half a minute."""
 
-LONGEST_STATE = 80
-"""In bytes: a Unix socket below it must fit into 107, with what the supervisor adds to its name."""
-
-PLAIN_PATH = re.compile(r"[\w /.@%+=~-]+")
-"""Others are separators in options of mounts and in flags."""
-
-FREE_MIB = 400
-"""Space that a cluster takes soon after its start."""
-
-DRAFTS = {"identity", "settings.json.new"}
-"""What a start that was interrupted may leave in a state directory without settings."""
-
 LOOK_EVERY = dt.timedelta(seconds=1)
 
 Report = Callable[[str], None]
-
-
-def state_dir() -> Path:
-    """Return the state directory that commands use.
-
-    It is `K8S101_STATE`; for root the machine's one; for others their own, or else the machine's one if
-    they started that cluster with sudo.
-    """
-    if explicit := os.environ.get("K8S101_STATE"):
-        return Path(explicit).absolute()
-    own = user_state_dir()
-    if os.getuid() == 0:
-        return SYSTEM_STATE
-    if not (own / "settings.json").exists() and os.access(SYSTEM_STATE / "kubeconfig", os.R_OK):
-        return SYSTEM_STATE
-    return own
 
 
 def find(state: Path | None = None) -> Cluster | None:
@@ -66,7 +34,7 @@ def find(state: Path | None = None) -> Cluster | None:
         Problem: the directory is another user's, or damaged.
     """
     try:
-        return Cluster(Settings.load(state or state_dir()))
+        return Cluster(Settings.load(state or place.state_dir()))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -221,22 +189,6 @@ class Cluster:
         self.backend.populate(self.settings, self.api)
 
 
-@contextmanager
-def _exclusive(state: Path) -> Iterator[None]:
-    """Let one command at a time change the cluster."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(f"{state}.lock")
-    try:
-        with lock.acquire(timeout=300):
-            yield
-    except filelock.Timeout as error:
-        raise Problem(
-            "another command has been changing this cluster for five minutes", where=str(state), then="wait for it"
-        ) from error
-    except PermissionError as error:
-        raise Problem("the state directory belongs to root", where=str(state), then="sudo -E k8s101 …") from error
-
-
 def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cluster:
     """Start the cluster, or repair what is not running of it; nothing happens to one that runs.
 
@@ -248,7 +200,7 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     Raises:
         Problem: the machine lacks something, or a part did not become ready.
     """
-    state = state_dir()
+    state = place.state_dir()
     known = find(state)
     if known and backend not in (None, known.settings.backend):
         kind = known.settings.backend
@@ -259,13 +211,13 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     def timed(line: str) -> None:
         report(f"{line} after {time.monotonic() - began:.1f} s")
 
-    with _exclusive(state):
-        cluster = find(state) or Cluster(lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
+    with place.exclusive(state):
+        cluster = find(state) or Cluster(place.lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
         if cluster.running():
             host.wake(cluster.settings)
             repair(cluster)
         else:
-            _check_space(state)
+            place.check_space(state)
             cluster.backend.start(cluster.settings, parts)
             # ports may have changed
             cluster = Cluster(Settings.load(state))
@@ -289,9 +241,9 @@ def revive(report: Report) -> Cluster | None:
     Raises:
         Problem: a part did not become ready.
     """
-    state = state_dir()
+    state = place.state_dir()
     if os.access(f"{state}.lock", os.W_OK):
-        with _exclusive(state):
+        with place.exclusive(state):
             pass
     found = find(state)
     if found is None or found.running() or not found.startable:
@@ -299,46 +251,6 @@ def revive(report: Report) -> Cluster | None:
     revived = up(lambda line: None)
     report("its processes had ended and run again; objects are kept")
     return revived
-
-
-def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
-    """Make a state directory and save the settings of a new cluster in it.
-
-    Args:
-        state: the directory.
-        create: returns the settings.
-
-    Raises:
-        Problem: the directory cannot hold a cluster.
-    """
-    _check_place(state)
-    settings = create()
-    state.mkdir(parents=True, exist_ok=True)
-    state.chmod(0o755 if settings.backend == "nodes" else 0o700)
-    identity.create(state)
-    settings.save()
-    return settings
-
-
-def _check_place(state: Path) -> None:
-    other = "K8S101_STATE=/tmp/k8s101-$USER k8s101 up, with the same variable for every other command"
-    if len(os.fsencode(state)) > LONGEST_STATE:
-        raise Problem("the path of the state directory is too long for a Unix socket", where=str(state), then=other)
-    if not PLAIN_PATH.fullmatch(str(state)):
-        raise Problem("the path of the state directory has unusual characters", where=str(state), then=other)
-    if state.exists() and (not state.is_dir() or {entry.name for entry in state.iterdir()} - DRAFTS):
-        # `down` removes the whole directory
-        raise Problem("there is something else in the place of the state directory", where=str(state), then=other)
-
-
-def _check_space(state: Path) -> None:
-    free = shutil.disk_usage(state).free // 2**20
-    if free < FREE_MIB:
-        raise Problem(
-            f"{free} MiB are free, and a cluster needs {FREE_MIB}",
-            where=str(state),
-            then="df -h shows what is full; free some space or set K8S101_STATE to a directory elsewhere",
-        )
 
 
 def repair(cluster: Cluster) -> None:
@@ -352,7 +264,7 @@ def repair(cluster: Cluster) -> None:
 
 def stop(cluster: Cluster) -> None:
     """Stop the whole cluster and keep its state."""
-    with _exclusive(cluster.settings.state):
+    with place.exclusive(cluster.settings.state):
         cluster.backend.stop(cluster.settings)
 
 
@@ -366,11 +278,11 @@ def down(state: Path | None = None, report: Report = lambda line: None) -> bool:
     Returns:
         Whether there was one.
     """
-    directory = state or state_dir()
+    directory = state or place.state_dir()
     cluster = find(directory)
     if cluster is None:
         return False
-    with _exclusive(directory):
+    with place.exclusive(directory):
         cluster.backend.forget(cluster.settings, report)
         shutil.rmtree(directory)
     Path(f"{directory}.lock").unlink(missing_ok=True)

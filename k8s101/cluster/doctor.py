@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from ..errors import Problem
-from . import cgroups, kinds
+from . import cgroups, kinds, place
 from . import cluster as clusters
 from .backends import nodes
 from .settings import cache_dir
@@ -105,7 +105,7 @@ def _ranges() -> Finding:
 def _cluster() -> list[Finding]:
     cluster = clusters.find()
     if cluster is None:
-        return [Finding(True, f"no cluster yet in {clusters.state_dir()}")]
+        return [Finding(True, f"no cluster yet in {place.state_dir()}")]
     if not Path(cluster.settings.kubeconfig).exists() or not cluster.running():
         return [Finding(False, "the cluster is not running", "k8s101 up")]
     if not cluster.ours:

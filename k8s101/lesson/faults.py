@@ -2,151 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
-from k8s101.cluster import cluster
 from k8s101.errors import Problem
 from k8s101.lesson import symptoms
+from k8s101.lesson.control import NODE_SECONDS, component, node_ready
 from k8s101.lesson.diagnose import pods_of, ready_endpoints, why_pod, why_service
 from k8s101.lesson.names import condition, pod_state
 from k8s101.lesson.rest import MERGE, Object
 from k8s101.lesson.session import Api, current, split
 from k8s101.lesson.wait import poll, rolled_out
 
-PROCESS_SECONDS = 20
-NODE_SECONDS = 60
 WORKLOAD_SECONDS = 60
 MISSING_TAG = "missing"
 RIDDLES = ("kube-controller-manager", "kube-scheduler")
 """What a hidden fault stops: the API goes on without them."""
-
-
-class Part:
-    """A component or node of the cluster that can be taken away and brought back.
-
-    Args:
-        found: the cluster.
-        name: as `k8s101 status` shows it.
-    """
-
-    def __init__(self, found: cluster.Cluster, name: str) -> None:
-        self.name = name
-        self._cluster = found
-        self._real = found.component(name)
-
-    def start(self) -> None:
-        """Start it, wait until it runs, and print one line; a node is waited for until it is ready.
-
-        A node that the cluster did not begin with is added.
-        """
-        if self._added:
-            self._cluster.control("add_node", self.name)
-        else:
-            self._real.start()
-        self._wait(True)
-        if self._is_node:
-            poll(f"node/{self.name}", _node_ready, NODE_SECONDS, "Ready")
-        print(f"{self.name} {'ready' if self._is_node else 'runs'}")
-
-    def stop(self) -> None:
-        """Stop it, wait until it has ended, and print one line."""
-        self._real.stop()
-        self._wait(False)
-        print(f"{self.name} stopped")
-
-    def kill(self) -> None:
-        """Kill it, as a crash would, and print one line; what is restarted automatically comes back."""
-        self._real.kill()
-        print(f"{self.name} killed")
-
-    def remove(self) -> None:
-        """Take an added node out of the cluster, alive or dead, and print one line.
-
-        Raises:
-            Problem: the cluster began with it.
-        """
-        if not self._added:
-            raise Problem(f"{self.name} belongs to the cluster", where="this cell", then="stop() and start() it")
-        api = current()
-        self._cluster.control("remove_node", self.name)
-        self._wait(False)
-        if api.get(f"node/{self.name}"):
-            api.rest.call("DELETE", api.rest.resource("node").path(None, self.name))
-        print(f"{self.name} removed")
-
-    def read_key(self, key: str) -> bytes:
-        """Return what etcd holds under a key, byte by byte; nothing if there is no such key.
-
-        Raises:
-            Problem: this part is not etcd.
-        """
-        self._must_be("etcd")
-        return bytes(self._cluster.control("read_key", key))
-
-    def encrypt_secrets(self, enabled: bool) -> None:
-        """Let the API server encrypt the Secrets that it writes, or no longer, and print one line.
-
-        It looks at its configuration once a minute by itself; a restart saves the wait.
-
-        Raises:
-            Problem: this part is not the API server, or it does not come back.
-        """
-        self._must_be("kube-apiserver")
-        if self._cluster.control("encrypt_secrets", enabled):
-            self._real.stop()
-            self._wait(False)
-            self._real.start()
-            api = self._cluster.api
-            api.wait("the API server is ready", lambda: api.call("GET", "/readyz", timeout=2).ok, NODE_SECONDS)
-        print(f"{self.name} writes Secrets {'encrypted' if enabled else 'as they are'}")
-
-    def _must_be(self, name: str) -> None:
-        if self.name != name:
-            raise Problem(f"{self.name} cannot do this", where="this cell", then=f'component("{name}")')
-
-    @property
-    def running(self) -> bool:
-        """Whether its process runs; parts in the hands of others count as running."""
-        return self._real.running or not self._cluster.ours
-
-    @property
-    def _is_node(self) -> bool:
-        return self.name.startswith("worker-") and "/" not in self.name
-
-    @property
-    def _added(self) -> bool:
-        return self._is_node and self.name not in self._cluster.settings.nodes
-
-    def _wait(self, wanted: bool) -> None:
-        deadline = time.monotonic() + PROCESS_SECONDS
-        while self._real.running is not wanted:
-            if time.monotonic() > deadline:
-                state = "started" if wanted else "ended"
-                raise Problem(f"{self.name} has not {state}", where="the cluster", then=f"k8s101 logs {self.name}")
-            time.sleep(0.1)
-
-
-def component(name: str) -> Part:
-    """Return a part of the cluster: `etcd`, `kube-scheduler`, `worker-1`, `worker-1/kubelet` …
-
-    Args:
-        name: as `k8s101 status` shows it; `worker-4` and up can be added.
-
-    Raises:
-        Problem: no cluster is running.
-    """
-    found = cluster.find()
-    if found is None:
-        raise Problem("no cluster is running", where="this machine", then="k8s101 up")
-    return Part(found, name)
-
-
-def _node_ready(item: Object | None) -> str | None:
-    return "ready" if condition(item or {}, "Ready").get("status") == "True" else None
 
 
 @dataclass
@@ -229,13 +102,13 @@ def _component_stopped(api: Api, *targets: str) -> Fault:
 
 def _component_hidden(api: Api, word: str) -> Fault:
     """Stop a component of the control plane without saying which one; each word means one."""
-    part = component(RIDDLES[sum(word.encode()) % len(RIDDLES)])._real
+    part = component(RIDDLES[sum(word.encode()) % len(RIDDLES)]).real
     part.stop()
     return Fault("component hidden", word, lambda: "a component does not run", part.start)
 
 
 def _node_dead(api: Api, target: str) -> Fault:
-    part = component(target)._real
+    part = component(target).real
     part.kill()
 
     def lost(item: Object | None) -> str | None:
@@ -244,7 +117,7 @@ def _node_dead(api: Api, target: str) -> Fault:
 
     def undo() -> None:
         part.start()
-        poll(f"node/{target}", _node_ready, NODE_SECONDS, "Ready")
+        poll(f"node/{target}", node_ready, NODE_SECONDS, "Ready")
 
     return Fault("node dead", target, lambda: f"{target} {poll(f'node/{target}', lost, NODE_SECONDS, 'lost')}", undo)
 

@@ -70,14 +70,14 @@ def start_cluster() -> None:
     Raises:
         Problem: it cannot be started, or does not work.
     """
-    from k8s101.cluster import cluster, selfcheck
+    from k8s101.cluster import cluster, place, selfcheck
 
     kind = prepare(_kind())
     if not _all_runs():
         _up(kind)
     found = cluster.find()
     if found is None:
-        raise Problem("the cluster is gone again", where=str(cluster.state_dir()), then="k8s101 doctor")
+        raise Problem("the cluster is gone again", where=str(place.state_dir()), then="k8s101 doctor")
     click.echo(selfcheck.run(found))
 
 

@@ -5,19 +5,22 @@ The tests share one cluster and run in order; the last one takes it down.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import TOOLBOX, pod
-from small_machine import AN_OUTSIDE, MEMORY, SmallMachine
+from lab import TOOLBOX, pod, service
+from small_machine import AN_OUTSIDE, MEMORY, Finished, SmallMachine
 from waiting import eventually
 
 from k8s101.cluster.backends import guest
+from k8s101.cluster.pki import Authority
 from k8s101.cluster.progress import quiet
 from k8s101.cluster.settings import ROOT
 from k8s101.notebook import lessons
@@ -129,6 +132,7 @@ import requests
 from k8s101 import connect, forward, kubectl, wait_for
 from k8s101.cluster import cluster
 from k8s101.cluster.backends import guest
+from k8s101.cluster.pki import Authority
 api = connect("forward")
 kubectl("create deployment one --image=docker.io/kubernetes101/hello:1.0.0")
 wait_for("deployment/one", "rolled out")
@@ -145,28 +149,61 @@ for node in (1, 2, 3):
     assert out.count("node port: hello 1.0.0") == len(NODES)
 
 
-def test_a_webhook_is_called_in_the_guest(web: SmallMachine) -> None:
-    """The app speaks no TLS; that it answers so is said by what was reached."""
-    hook = {
-        "name": "web.k8s101.test",
-        "clientConfig": {"service": {"name": "web", "namespace": "default", "port": 80}},
+def test_webhooks_in_the_guest_refuse_and_change_objects(running: SmallMachine, tmp_path: Path) -> None:
+    """Asked through konnectivity by the API server, which is outside; agnhost is upstream's own webhook for tests."""
+    authority = Authority(tmp_path, "webhooks")
+    certificate, key = authority.issue("hook", hosts=["hook.default.svc"], server=True)
+    program = Path(running.program("agnhost"))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}, "type": "kubernetes.io/tls"}
+    secret |= {"data": {"tls.crt": encoded(certificate), "tls.key": encoded(key)}}
+    command = (f"/programs/{program.name}", "webhook", "--port=8443")
+    served = pod(
+        "hook",
+        image=TOOLBOX,
+        command=(*command, "--tls-cert-file=/tls/tls.crt", "--tls-private-key-file=/tls/tls.key"),
+        volumes=[
+            {"name": "programs", "hostPath": {"path": str(program.parent), "type": "Directory"}},
+            {"name": "tls", "secret": {"secretName": "hook"}},
+        ],
+        container={
+            "volumeMounts": [{"name": "programs", "mountPath": "/programs"}, {"name": "tls", "mountPath": "/tls"}]
+        },
+    )
+    apply(running, secret, served, service("hook", ports=[{"port": 443, "targetPort": 8443}]))
+    running.kubectl("wait", "pod/hook", "--for=condition=Ready", "--timeout=60s").good()
+    bundle = encoded(authority.certificate_file.read_bytes())
+    apply(running, hook("Validating", "/always-deny", bundle), hook("Mutating", "/add-label", bundle))
+
+    def ask(path: str) -> Finished:
+        labels = {"name": "asked", "labels": {"ask": path}}
+        text = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels})
+        create = 'echo "$1" | "$2" --kubeconfig="$3" create -f - --dry-run=server --output=json'
+        return running.run("sh", "-c", create, "sh", text, *kubectl(running))
+
+    eventually("the webhook refuses", lambda: "this webhook denies all requests" in ask("always-deny").err)
+    eventually("the webhook adds", lambda: '"added-label": "yes"' in ask("add-label").out)
+    for kind in ("validating", "mutating"):
+        running.kubectl("delete", f"{kind}webhookconfiguration", "hook").good()
+    running.kubectl("delete", "pod/hook", "service/hook", "secret/hook", "--now").good()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def hook(kind: str, path: str, bundle: str) -> dict[str, Any]:
+    """Return the configuration of a webhook that is asked about ConfigMaps with a label of its path."""
+    service = {"name": "hook", "namespace": "default", "path": path}
+    webhook = {
+        "name": "hook.k8s101.test",
+        "clientConfig": {"service": service, "caBundle": bundle},
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
-        "objectSelector": {"matchLabels": {"ask": "web"}},
+        "objectSelector": {"matchLabels": {"ask": path.strip("/")}},
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
     }
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
-    apply(web, kind | {"metadata": {"name": "web"}, "webhooks": [hook]})
-    labels = {"name": "asked", "labels": {"ask": "web"}}
-    asked = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": labels}
-
-    def refusal() -> bool:
-        command = 'echo "$1" | "$2" --kubeconfig="$3" create -f - --dry-run=server'
-        said = web.run("sh", "-c", command, "sh", json.dumps(asked), *kubectl(web)).err
-        return "server gave HTTP response to HTTPS client" in said
-
-    eventually("the webhook is called", refusal)
-    web.kubectl("delete", "validatingwebhookconfiguration", "web").good()
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": f"{kind}WebhookConfiguration"}
+    return api | {"metadata": {"name": "hook"}, "webhooks": [webhook]}
 
 
 def test_cgroups_are_of_version_2_and_limits_are_in_force(running: SmallMachine) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from k8s101.errors import Problem
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.control import component
 from k8s101.lesson.diagnose import cause, pods_of
-from k8s101.lesson.faults import RIDDLES, component
+from k8s101.lesson.faults import RIDDLES
 from k8s101.lesson.names import ready
 from k8s101.lesson.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
 from k8s101.lesson.rest import Object

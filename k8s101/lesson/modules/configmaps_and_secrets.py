@@ -9,8 +9,8 @@ from datetime import datetime
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.lesson.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.control import component
 from k8s101.lesson.diagnose import pods_of
-from k8s101.lesson.faults import component
 from k8s101.lesson.names import ready
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
