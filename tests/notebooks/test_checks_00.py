@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ipywidgets
 import pytest
+from checking import last_line, lesson
 
 from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
 from k8s101.cluster import cluster
@@ -26,9 +27,8 @@ LIVE_SECONDS = 15
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("start-here")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("start-here") as api:
+        yield api
 
 
 @pytest.fixture
@@ -43,10 +43,6 @@ def mine(api: Api) -> Api:
     apply("mine.yaml", copies=4, version="1.1.0")
     wait_for("deployment/mine", "rolled out")
     return api
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(checks.examine(api, bank.exercise("start-here", name)).lines())[-1]
 
 
 def passed(api: Api, name: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, component, connect, fault, kubectl, show, wait_for
+from k8s101 import apply, component, fault, kubectl, show, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import bank, checks, symptoms
+from k8s101.lesson import bank, symptoms
 from k8s101.lesson.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
 from k8s101.lesson.session import Api, make_current
 from k8s101.lesson.symptoms import OLD, READY, SYMPTOMS, WATCH
@@ -20,9 +21,8 @@ MISSING_SCHEDULER, MISSING_CONTROLLERS = "riddle 1", "riddle 2"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("architecture")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("architecture") as api:
+        yield api
 
 
 @pytest.fixture
@@ -33,14 +33,6 @@ def api(opened: Api) -> Iterator[Api]:
         component(name).start()
     kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
     kubectl("delete pods --all --wait=true --force --timeout=60s")
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("architecture", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

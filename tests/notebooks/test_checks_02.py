@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl, wait_for
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl, wait_for
 from k8s101.lesson.modules.objects_and_the_api import AUTOSCALER, FAMILIES, home
 from k8s101.lesson.rest import APPLY
 from k8s101.lesson.session import Api, make_current
@@ -19,13 +19,12 @@ HELLO = "docker.io/kubernetes101/hello"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("objects-and-the-api")
-    apply("hello.yaml")
-    apply("shop.yaml")
-    for name in ("hello", "hello-canary", "store"):
-        wait_for(f"deployment/{name}", "rolled out")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("objects-and-the-api") as api:
+        apply("hello.yaml")
+        apply("shop.yaml")
+        for name in ("hello", "hello-canary", "store"):
+            wait_for(f"deployment/{name}", "rolled out")
+        yield api
 
 
 @pytest.fixture
@@ -44,14 +43,6 @@ def autoscale(api: Api, replicas: int) -> None:
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello"}}
     path = f"/apis/apps/v1/namespaces/{api.namespace}/deployments/hello"
     api.rest.call("PATCH", path, body | {"spec": {"replicas": replicas}}, APPLY, fieldManager=AUTOSCALER, force="true")
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("objects-and-the-api", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl, wait_for
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl, wait_for
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -17,11 +17,10 @@ HELLO = "docker.io/kubernetes101/hello"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("pods")
-    apply("hello.yaml")
-    wait_for("pod/hello", "Ready")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("pods") as api:
+        apply("hello.yaml")
+        wait_for("pod/hello", "Ready")
+        yield api
 
 
 @pytest.fixture
@@ -29,14 +28,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     kubectl("delete pods notes front --ignore-not-found")
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("pods", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -16,9 +16,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("health-checks")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("health-checks") as api:
+        yield api
 
 
 @pytest.fixture
@@ -26,14 +25,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("health-checks", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

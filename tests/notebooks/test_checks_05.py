@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -18,9 +18,8 @@ HERE = "worker-3"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("scheduling")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("scheduling") as api:
+        yield api
 
 
 @pytest.fixture
@@ -38,14 +37,6 @@ def kept(api: Api) -> Api:
     kubectl(f"taint node {HERE} dedicated=lab:NoSchedule")
     kubectl(f"label node {HERE} dedicated=lab")
     return api
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("scheduling", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

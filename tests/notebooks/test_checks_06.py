@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl, timeline, wait_for
+from k8s101 import apply, kubectl, timeline, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import bank, checks
+from k8s101.lesson import checks
 from k8s101.lesson.session import Api, make_current
 from k8s101.lesson.timeline import RolloutPicture
 
@@ -19,9 +20,8 @@ HELLO = "docker.io/kubernetes101/hello"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("deployments")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("deployments") as api:
+        yield api
 
 
 @pytest.fixture
@@ -41,14 +41,6 @@ def five(api: Api) -> Api:
 
 def update(surge: int | str, unavailable: int | str, version: str) -> None:
     apply("zero-downtime.yaml", surge=surge, unavailable=unavailable, version=version)
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("deployments", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(five: Api) -> None:

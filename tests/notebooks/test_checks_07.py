@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl, wait_for
+from k8s101 import apply, kubectl, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import bank, checks
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -19,9 +19,8 @@ TAINT = "dedicated=database:NoSchedule"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("daemonsets")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("daemonsets") as api:
+        yield api
 
 
 @pytest.fixture
@@ -50,14 +49,6 @@ def reserved(api: Api) -> Iterator[Api]:
 
 def update(surge: int | str, unavailable: int | str, version: str) -> None:
     apply("surge.yaml", surge=surge, unavailable=unavailable, version=version)
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("daemonsets", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def test_nothing_is_attempted_at_the_start(agent: Api) -> None:

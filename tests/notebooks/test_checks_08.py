@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import last_line, lesson, outcome
 
-from k8s101 import apply, connect, kubectl, wait_for
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl, wait_for
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -15,14 +15,13 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("services")
-    apply("hello.yaml")
-    apply("next.yaml")
-    apply("client.yaml", name="early")
-    for target in ("deployment/hello", "deployment/next"):
-        wait_for(target, "rolled out")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("services") as api:
+        apply("hello.yaml")
+        apply("next.yaml")
+        apply("client.yaml", name="early")
+        for target in ("deployment/hello", "deployment/next"):
+            wait_for(target, "rolled out")
+        yield api
 
 
 @pytest.fixture
@@ -30,14 +29,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     kubectl("delete services front shop --ignore-not-found --wait=true --timeout=60s")
-
-
-def outcome(api: Api, name: str) -> checks.Outcome:
-    return checks.examine(api, bank.exercise("services", name))
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(outcome(api, name).lines())[-1]
 
 
 def front(kind: str = "NodePort", port: int = 80, target: int | str = "http") -> None:

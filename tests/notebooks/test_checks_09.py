@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from checking import assert_passes, last_line, lesson
 from waiting import eventually
 
-from k8s101 import apply, component, connect, kubectl, show, wait_for
+from k8s101 import apply, component, kubectl, show, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import bank, checks
 from k8s101.lesson.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
@@ -21,11 +21,10 @@ PASSWORD = "not-a-real-one"
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("configmaps-and-secrets")
-    kubectl("create configmap settings --from-literal=APP_COLOR=blue --from-literal=APP_MODE=demo")
-    apply("login.yaml", password=PASSWORD)
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("configmaps-and-secrets") as api:
+        kubectl("create configmap settings --from-literal=APP_COLOR=blue --from-literal=APP_MODE=demo")
+        apply("login.yaml", password=PASSWORD)
+        yield api
 
 
 @pytest.fixture
@@ -34,15 +33,6 @@ def api(opened: Api) -> Iterator[Api]:
     yield opened
     kubectl("delete deployments --all --cascade=foreground --timeout=60s")
     kubectl("delete configmap notice --ignore-not-found")
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(checks.examine(api, bank.exercise(api.slug, name)).lines())[-1]
-
-
-def assert_passes(api: Api, name: str) -> None:
-    found = checks.examine(api, bank.exercise(api.slug, name))
-    assert found.passed, list(found.lines())
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checking import assert_passes, last_line, lesson
 
-from k8s101 import apply, connect, kubectl, show, wait_for
-from k8s101.lesson import bank, checks
+from k8s101 import apply, kubectl, show, wait_for
 from k8s101.lesson.schedule import distance
 from k8s101.lesson.session import Api, make_current
 
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    api = connect("jobs-and-cronjobs")
-    yield api
-    api.core.delete_namespace(api.namespace)
+    with lesson("jobs-and-cronjobs") as api:
+        yield api
 
 
 @pytest.fixture
@@ -24,15 +23,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     kubectl("delete cronjobs,jobs --all --cascade=foreground --timeout=60s")
-
-
-def last_line(api: Api, name: str) -> str:
-    return list(checks.examine(api, bank.exercise(api.slug, name)).lines())[-1]
-
-
-def assert_passes(api: Api, name: str) -> None:
-    found = checks.examine(api, bank.exercise(api.slug, name))
-    assert found.passed, list(found.lines())
 
 
 @pytest.mark.cluster

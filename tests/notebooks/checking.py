@@ -1,0 +1,34 @@
+"""A lesson on the real cluster, and its exercises' checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from k8s101 import connect
+from k8s101.lesson import bank, checks
+from k8s101.lesson.session import Api
+
+
+@contextmanager
+def lesson(slug: str) -> Iterator[Api]:
+    """Open a lesson in a fresh namespace, which is removed at the end."""
+    api = connect(slug)
+    yield api
+    api.core.delete_namespace(api.namespace)
+
+
+def outcome(api: Api, name: str) -> checks.Outcome:
+    """Check one of the lesson's exercises."""
+    return checks.examine(api, bank.exercise(api.slug, name))
+
+
+def last_line(api: Api, name: str) -> str:
+    """Check an exercise, and return the line that tells what is wrong, if something is."""
+    return list(outcome(api, name).lines())[-1]
+
+
+def assert_passes(api: Api, name: str) -> None:
+    """Check an exercise that is solved."""
+    found = outcome(api, name)
+    assert found.passed, list(found.lines())
