@@ -30,6 +30,17 @@ PASSING = {"events", "leases", "endpoints", "endpointslices", "componentstatuses
 FIRST = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "apiservices")
 """Deleted before all else: they can refuse or break the deletion of others."""
 
+LEFT = (
+    ("/api/v1", "pods"),
+    ("/api/v1", "events"),
+    ("/api/v1", "endpoints"),
+    ("/apis/discovery.k8s.io/v1", "endpointslices"),
+    ("/apis/coordination.k8s.io/v1", "leases"),
+)
+"""What components may have written into a namespace after it was listed, or is not listed."""
+
+NOW = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+
 
 def record_once(cluster: Cluster) -> None:
     """Record which objects exist after a cluster's first start, as the state to come back to."""
@@ -123,26 +134,44 @@ def _doomed(found: dict[str, Any], baseline: set[str]) -> list[str]:
 
 def _delete(api: Api, paths: list[str]) -> None:
     """Delete objects at once, without their grace, and wait until they are gone."""
-    order = sorted(paths, key=lambda path: path.split("/")[-2] not in FIRST)
-    namespaces = {
-        path.rsplit("/", 1)[1] for path in order if path.startswith("/api/v1/namespaces/") and path.count("/") == 4
-    }
-    now = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    order = sorted(paths, key=_rank)
     for path in order:
-        inside = path.split("/namespaces/")[1].split("/")[0] if "/namespaces/" in path else None
-        pod = "/pods/" in path
-        # the rest of a namespace goes with it
-        if inside in namespaces and path.count("/") > 4 and not pod:
-            continue
-        api.call("DELETE", path, json=now)
-    for namespace in namespaces:
-        api.call("DELETE", f"/api/v1/namespaces/{namespace}/pods", json=now)
+        api.call("DELETE", path, json=NOW)
+    for path in order:
+        if _kind(path) == "namespaces":
+            _empty(api, path)
     try:
         api.wait("objects deleted", lambda: all(_gone(api, path) for path in order), PATIENCE_SECONDS)
     except Problem:
         _drop_finalizers(api)
         for path in order:
             api.wait(f"{path} deleted", partial(_gone, api, path), SECONDS)
+
+
+def _kind(path: str) -> str:
+    return path.split("/")[-2]
+
+
+def _rank(path: str) -> int:
+    """Return when to delete an object: a namespace before what is in it, so that nothing is made anew there."""
+    kind = _kind(path)
+    return 0 if kind in FIRST else {"namespaces": 1, "pods": 3}.get(kind, 2)
+
+
+def _empty(api: Api, path: str) -> None:
+    """Delete what is left in a namespace, and let it go.
+
+    Its controller would do so after a pause of five seconds
+    (namespaceDeletionGracePeriod in pkg/controller/namespace/namespace_controller.go).
+    """
+    inside = path.removeprefix("/api/v1")
+    for root, kind in LEFT:
+        api.call("DELETE", f"{root}{inside}/{kind}", json=NOW)
+    answer = api.call("GET", path)
+    if answer.ok:
+        namespace = answer.json()
+        namespace["spec"]["finalizers"] = []
+        api.call("PUT", f"{path}/finalize", json=namespace)
 
 
 def _gone(api: Api, path: str) -> bool:

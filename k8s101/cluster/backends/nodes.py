@@ -86,7 +86,8 @@ def check() -> None:
             where="/dev",
             then="start the container with --device /dev/kmsg or --privileged",
         )
-    if not _can_watch_files(INOTIFY_INSTANCES):
+    # a cluster that runs has its own already
+    if not _runs(router.owner()) and not _can_watch_files(INOTIFY_INSTANCES):
         raise Problem(
             f"fewer than {INOTIFY_INSTANCES} file watchers are left, which kubelets and container runtimes need",
             where="/proc/sys/fs/inotify/max_user_instances",
@@ -127,12 +128,16 @@ def create(state: Path, node_count: int) -> Settings:
 def _refuse_second(state: Path) -> None:
     """Refuse to start beside another cluster of real nodes: its interface and its cgroups have fixed names."""
     owner = router.owner()
-    if owner not in (None, state) and host.process(Settings(owner)) is not None:
+    if owner != state and _runs(owner):
         raise Problem(
             "a cluster of real nodes runs on this machine already",
             where=str(owner),
             then=f"use it: export K8S101_STATE={owner}; or end it: K8S101_STATE={owner} k8s101 down",
         )
+
+
+def _runs(owner: Path | None) -> bool:
+    return owner is not None and host.process(Settings(owner)) is not None
 
 
 def prepare(report: Report) -> Parts:
