@@ -47,7 +47,11 @@ DOOR_SECONDS = 1.0
 NODE_SECONDS = 10.0
 """The least for parts of a node: until the control plane takes notice, half a minute passes anyway."""
 
-TIMES_AS_LONG = 4
+TIMES_AS_LONG = 8
+GRAIN_SECONDS = 0.5
+SLOW = 1.5
+"""From here on, in times of what the other answers usually take, a `no` is asked once more."""
+
 NEW_SERVICE = 101
 """Number of the new Service's address, in the part of the range that is not given out by itself
 (kubernetes.io/docs/concepts/services-networking/cluster-ip-allocation)."""
@@ -75,16 +79,17 @@ class Survey:
         self.containers = found is not None and found.capabilities.containers
         self.address = str(api.settings.ranges.services[NEW_SERVICE])
         self.columns: dict[str, Column] = {}
+        self.usual: dict[str, float] = {}
         self.patience = {question.text: float(PATIENCE_SECONDS) for question in QUESTIONS}
         self.rounds = 0
         self._start_clients()
         everything = Absence(self, ())
-        took = everything.ask()
+        self.usual = everything.ask()
         everything.look()
         everything.end()
         if failed := [symptom for symptom, answer in self.columns[NOTHING].items() if not answer]:
             raise Problem(f"does not work: {', '.join(failed)}", where="the cluster", then="k8s101 up")
-        self.patience = {text: max(LEAST_SECONDS, TIMES_AS_LONG * seconds) for text, seconds in took.items()}
+        self.patience = {text: max(LEAST_SECONDS, TIMES_AS_LONG * seconds) for text, seconds in self.usual.items()}
 
     def _start_clients(self) -> None:
         service = self.api.get("service/hello")
@@ -128,21 +133,39 @@ class Absence:
         self._columns: dict[str, Column] = {node: {} for node in nodes}
 
     def ask(self) -> dict[str, float]:
-        """Put all questions at the same time; return how long each answer took, in seconds."""
+        """Put all questions at the same time; return how long each answer took, in seconds.
 
-        def ask(question: Question) -> tuple[Question, dict[str, bool], float]:
+        On a machine that has become slow, what got no answer in its time is asked again.
+        """
+        asked = [question for question in QUESTIONS if self._survey.containers or not question.containers]
+        took = self._put(asked, 1)
+        answered = [text for text in took if not self._missing(text)]
+        usual = self._survey.usual
+        slowness = max(
+            ((took[text] + GRAIN_SECONDS) / (usual[text] + GRAIN_SECONDS) for text in answered if text in usual),
+            default=1.0,
+        )
+        if slowness > SLOW:
+            self._put([question for question in asked if self._missing(question.text)], slowness)
+        return took
+
+    def _put(self, questions: Sequence[Question], times: float) -> dict[str, float]:
+        """Put questions, with so many times their patience; note the answers, and return how long each took."""
+
+        def ask(question: Question) -> float:
             began = time.monotonic()
             patience = max(self._least, self._survey.patience[question.text])
-            found = question.ask(self._round, min(self._most, patience))
-            return question, found, time.monotonic() - began
-
-        asked = [question for question in QUESTIONS if self._survey.containers or not question.containers]
-        with ThreadPoolExecutor(len(asked)) as pool:
-            answers = list(pool.map(ask, asked))
-        for question, found, _ in answers:
+            found = question.ask(self._round, min(self._most, PATIENCE_SECONDS, times * patience))
             for node, column in self._columns.items():
                 column[question.text] = found.get(node, found.get(""))
-        return {question.text: seconds for question, _, seconds in answers}
+            return time.monotonic() - began
+
+        with ThreadPoolExecutor(len(questions) or 1) as pool:
+            return dict(zip([question.text for question in questions], pool.map(ask, questions), strict=True))
+
+    def _missing(self, text: str) -> bool:
+        """Tell whether a question has an answer other than yes somewhere."""
+        return any(column.get(text, True) is not True for column in self._columns.values())
 
     def look(self) -> None:
         """Note what can be seen only while the parts are away."""
@@ -168,8 +191,7 @@ class Absence:
     def _heal(self) -> None:
         """Wait until everything that did not work does."""
         for question in (*QUESTIONS, READY_AGAIN):
-            missing = any(column.get(question.text, True) is not True for column in self._columns.values())
-            if missing and not all(question.ask(self._round, PATIENCE_SECONDS).values()):
+            if self._missing(question.text) and not all(question.ask(self._round, PATIENCE_SECONDS).values()):
                 raise Problem(
                     f"after {PATIENCE_SECONDS} s there is still no yes to: {question.text}",
                     where="the cluster",
