@@ -56,9 +56,9 @@ def binder() -> str:
     """Return what to know about Binder, with a link where the repository is public."""
     listed = lessons.load(LESSONS)
     if not listed.repository:
-        return "Binder is such a place: `binder/` is prepared for it, but no Binder has built it yet."
+        return "On Binder, `binder/Dockerfile` gives a session the guest's real nodes; no Binder has built it yet."
     first = lessons.binder_link(listed.landed[0], listed)
-    return f"Binder is such a place: [begin there]({first}), without an account."
+    return f"On Binder everybody gets the guest's real nodes: [begin there]({first}), without an account."
 
 
 PARTS = {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks}

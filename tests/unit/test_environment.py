@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from k8s101.cluster import kernel
+from k8s101.cluster.backends import guest
 from k8s101.cluster.settings import ROOT
 
 MISSION = ("jupyterlab", "kubernetes", "pyyaml", "ipywidgets", "nbval", "papermill")
@@ -62,6 +64,13 @@ def test_kubernetes_is_not_condas() -> None:
 def test_binder_has_the_same_environment() -> None:
     first, second = ((ROOT / path).read_text() for path in ENVIRONMENTS)
     assert first == second, "cp environment.yml binder/"
+
+
+def test_binders_image_has_the_packages_that_builds_and_the_guest_need() -> None:
+    wanted = {*guest.COMMANDS.values(), *" ".join(kernel.PACKAGES.values()).split()} - {"binutils"}  # gcc brings them
+    wanted |= set(re.findall(r"\]=([\w.-]+)", (ROOT / "scripts/setup").read_text()))
+    missing = wanted - set((ROOT / "binder/Dockerfile").read_text().split())
+    assert not missing
 
 
 @pytest.mark.parametrize("script", ["binder/postBuild", "binder/start", "scripts/lab", "scripts/setup"])
