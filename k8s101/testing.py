@@ -122,7 +122,7 @@ STAGES = (
     Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
     Stage("down", NODES, (("k8s101.cli", "down"),)),
     # alone with what is niced: it has one processor, and lessons have deadlines
-    Stage("guest", NODES, (_pytest(GUEST, "-s"),), extra=True),
+    Stage("guest", NODES, (_pytest(GUEST, "-s"),)),
     Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
     Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-s", "-m", "not slow"),)),
     Stage("third-party", BESIDE, (_pytest("tests/existing/test_third_party.py"),)),

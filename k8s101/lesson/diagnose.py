@@ -102,7 +102,9 @@ def ready_endpoints(api: Api, service: Object) -> int:
 
 def stuck(api: Api, item: Object) -> bool:
     """Tell whether a Pod of a Deployment, or the like, has shown that it will not get ready by itself."""
-    return any(_hopeless(api, pod) for pod in pods_of(api, item) if not ready(pod))
+    # one that stops fails its probe, too
+    staying = [pod for pod in pods_of(api, item) if "deletionTimestamp" not in pod["metadata"]]
+    return any(_hopeless(api, pod) for pod in staying if not ready(pod))
 
 
 def _hopeless(api: Api, pod: Object) -> bool:
