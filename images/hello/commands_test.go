@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -118,15 +119,17 @@ func TestCountdown(t *testing.T) {
 
 func TestLogAppends(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	for range 2 {
-		ctx, stop := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		if err := writeLog(ctx, []string{"--file", path, "--every", "20ms"}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		for range 2 {
+			ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
+			if err := writeLog(ctx, []string{"--file", path, "--every", "2s"}); err != nil {
+				t.Fatal(err)
+			}
+			stop()
 		}
-		stop()
-	}
+	})
 	content, err := os.ReadFile(path)
-	if err != nil || strings.Count(string(content), "1 ") < 2 || !strings.Contains(string(content), "\n2 ") {
+	if err != nil || strings.Count("\n"+string(content), "\n1 ") != 2 || strings.Count(string(content), "\n2 ") != 2 {
 		t.Errorf("got %q, %v", content, err)
 	}
 }
@@ -145,10 +148,30 @@ func TestWait(t *testing.T) {
 	if _, err := printed(t, wait, "--tcp", strings.TrimPrefix(url, "http://")); err != nil {
 		t.Error(err)
 	}
-	_, err = printed(t, wait, "--tcp", closedPort(t), "--every", "5ms", "--timeout", "20ms")
-	if err == nil || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("got %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		_, err := printed(t, wait, "--tcp", closedPort(t), "--every", "2s", "--timeout", "5s")
+		if err == nil || !strings.HasSuffix(err.Error(), " within 5.0 s: connection refused") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWaitNamesTheCauseNotItsOwnDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
+		defer stop()
+		tries := 0
+		attempt := func(ctx context.Context) string {
+			if tries++; tries == 1 {
+				return "connection refused"
+			}
+			<-ctx.Done()
+			return "timeout"
+		}
+		if err := waitFor(ctx, "web:80", attempt, time.Second); err == nil || !strings.HasSuffix(err.Error(), "refused") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestFetch(t *testing.T) {
@@ -283,13 +306,18 @@ func TestLoopNamesFailures(t *testing.T) {
 		w.Header().Set("Content-Length", "10")
 		w.Write([]byte("half"))
 	})
-	for url, want := range map[string]string{
-		slow: "timeout", broken: "connection closed", "http://" + closedPort(t): "connection refused",
+	for _, c := range []struct {
+		url, want string
+		timeout   time.Duration
+	}{
+		{slow, "timeout", 50 * time.Millisecond},
+		{broken, "connection closed", time.Minute},
+		{"http://" + closedPort(t), "connection refused", time.Minute},
 	} {
-		l := newLoop(url, 50*time.Millisecond)
+		l := newLoop(c.url, c.timeout)
 		l.request(t.Context())
-		if sums := l.current.Load(); sums.Failures[want] != 1 || sums.Failed != 1 {
-			t.Errorf("%s: got %v, expected %s", url, sums.Failures, want)
+		if sums := l.current.Load(); sums.Failures[c.want] != 1 || sums.Failed != 1 {
+			t.Errorf("%s: got %v, expected %s", c.url, sums.Failures, c.want)
 		}
 	}
 }

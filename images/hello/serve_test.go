@@ -254,9 +254,9 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended, answered := make(chan error, 1), make(chan error, 1)
-	go func() { ended <- a.run(ctx, listener, 5*time.Second) }()
+	go func() { ended <- a.run(ctx, listener, time.Minute) }()
 	go func() {
-		c := call{url: "http://" + listener.Addr().String() + "/slow?seconds=0.2", fail: true, timeout: 5 * time.Second}
+		c := call{url: "http://" + listener.Addr().String() + "/slow?seconds=1", fail: true, timeout: time.Minute}
 		answered <- c.do(t.Context(), &bytes.Buffer{})
 	}()
 	awaitRequest(t, a)
@@ -280,7 +280,7 @@ func TestShutdownGraceEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.run(ctx, listener, 20*time.Millisecond) }()
-	go http.Get("http://" + listener.Addr().String() + "/slow?seconds=1")
+	go http.Get("http://" + listener.Addr().String() + "/slow?seconds=10")
 	awaitRequest(t, a)
 	stop()
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "cut off") {

@@ -43,6 +43,9 @@ func waitFor(ctx context.Context, target string, attempt func(context.Context) s
 			fmt.Printf("%s answers after %.1f s\n", target, time.Since(begin).Seconds())
 			return nil
 		}
+		if ctx.Err() != nil && last != "" {
+			wrong = last // what the deadline cut off has found nothing
+		}
 		if ctx.Err() != nil || !pause(ctx, every) {
 			return fmt.Errorf("wait: no answer from %s within %.1f s: %s", target, time.Since(begin).Seconds(), wrong)
 		}

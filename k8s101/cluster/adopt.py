@@ -13,12 +13,10 @@ import yaml
 from ..errors import Problem
 from . import probe
 from .cluster import find
+from .kubeconfig import FIELDS
 from .pki import write_private
 from .place import lay_out
 from .settings import Settings, invoking_user
-
-FILES = ("certificate-authority", "client-certificate", "client-key")
-"""Fields of a kubeconfig that name files; each has a twin ending in -data with the contents."""
 
 
 def adopt(state: Path, kubeconfig: Path, context: str | None, confirm: Callable[[str], bool]) -> probe.Probe:
@@ -102,8 +100,8 @@ def _entry(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def _inline(entry: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Replace names of files by their contents, and make the other paths absolute."""
-    result = {key: value for key, value in entry.items() if key not in FILES}
-    for key in set(FILES) & entry.keys():
+    result = {key: value for key, value in entry.items() if key not in FIELDS}
+    for key in set(FIELDS) & entry.keys():
         result[f"{key}-data"] = base64.b64encode((directory / entry[key]).read_bytes()).decode()
     if "tokenFile" in result:
         result["tokenFile"] = str((directory / result["tokenFile"]).absolute())

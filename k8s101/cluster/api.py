@@ -6,11 +6,8 @@ Lessons use the official client; importing it costs close to a second, which `up
 from __future__ import annotations
 
 import base64
-import os
 import ssl
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import yaml
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from ..errors import Problem
+from .kubeconfig import client_configuration, memory_file
 
 POLL_SECONDS = 0.1
 _UNREACHABLE = (requests.ConnectionError, requests.Timeout, ssl.SSLError)
@@ -136,8 +134,8 @@ def _context(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if "client-certificate-data" in user:
-        with _as_files(user["client-certificate-data"], user["client-key-data"]) as (certificate, key):
-            context.load_cert_chain(certificate, key)
+        # `ssl` reads key pairs from files only
+        context.load_cert_chain(memory_file(user["client-certificate-data"]), memory_file(user["client-key-data"]))
     return context
 
 
@@ -146,11 +144,7 @@ def _token(kubeconfig: Path, user: dict[str, Any]) -> str:
     if "token" in user:
         return f"Bearer {user['token']}"
     # programs that fetch a token, and whatever else there is, are the official client's business
-    from kubernetes.client import Configuration
-    from kubernetes.config import load_kube_config
-
-    configuration = Configuration()
-    load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+    configuration = client_configuration(kubeconfig)
     return str(configuration.auth_settings().get("BearerToken", {}).get("value", ""))
 
 
@@ -163,16 +157,3 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options, ssl_context=self._context)
-
-
-@contextmanager
-def _as_files(*encoded: str) -> Iterator[list[str]]:
-    """Write base64 texts to private files that vanish again; `ssl` reads key pairs from files only."""
-    with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
-        paths = []
-        for number, text in enumerate(encoded):
-            path = Path(directory, str(number))
-            path.touch(mode=0o600)
-            path.write_bytes(base64.b64decode(text))
-            paths.append(os.fspath(path))
-        yield paths

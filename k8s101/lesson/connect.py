@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException, NotFoundException
-from kubernetes.config import load_kube_config
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from k8s101.cluster import cluster
 from k8s101.cluster.identity import LABEL
+from k8s101.cluster.kubeconfig import client_configuration
 from k8s101.cluster.settings import Settings
 from k8s101.errors import Problem
 from k8s101.lesson import friendly, progress
@@ -82,9 +82,8 @@ def bypass_proxies(settings: Settings) -> None:
 
 
 def _client(kubeconfig: Path) -> ApiClient:
-    configuration = Configuration()
     try:
-        load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+        configuration = client_configuration(kubeconfig)
     except PermissionError:
         raise Problem(
             "the workshop's kubeconfig belongs to somebody else",

@@ -16,6 +16,7 @@ FRONT_DOORS = {
     "k8s101.cluster.settings",  # plain values
     "k8s101.cluster.identity",  # the label by which the workshop knows its own namespaces
     "k8s101.cluster.binaries",  # the path of a program
+    "k8s101.cluster.kubeconfig",  # what the official client connects with
 }
 
 
