@@ -42,7 +42,7 @@ def test_the_slow_start_of_the_solution_passes_twice(api: Api) -> None:
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"tries": 3}, "its containers are killed while they start: the startup probe gives up after 3 s"),
+        ({"tries": 2}, "its containers are killed while they start: the startup probe gives up after 2 s"),
         ({"alive": "/readyz"}, "a container that is stuck does not start anew: its liveness probe asks /readyz"),
         ({"ready": "/"}, "a Pod that is busy still gets requests: its readiness probe asks /"),
         ({"ready": "/healthz"}, "a Pod that is busy still gets requests: its readiness probe asks /healthz"),

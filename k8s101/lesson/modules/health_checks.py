@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import requests
 
@@ -169,18 +170,17 @@ def _slow(api: Api) -> Iterator[Finding]:
     pods = [pod for pod in pods_of(api, _existing(api, "deployment/slow")) if ready(pod)]
     yield _either(len(pods) > 1, f"{len(pods)} Pods are ready", "there is one Pod, the task wants two")
     stuck, busy = pods[:2]
-    yield _either(
-        _reacts(stuck, "/healthz?healthy=false", lambda pod: _restarts(pod) > _restarts(stuck)),
-        "a container that is stuck starts anew",
-        f"a container that is stuck does not start anew: its liveness probe asks {_asks(stuck, 'livenessProbe')}",
-    )
-    yield _either(
-        _reacts(busy, "/readyz?ready=false", lambda pod: not ready(pod) and _restarts(pod) == _restarts(busy)),
-        "a Pod that is busy gets no requests, and is left alone",
-        f"a Pod that is busy still gets requests: its readiness probe asks {_asks(busy, 'readinessProbe')}",
-    )
-    with _door(busy) as door:
-        door.post("/readyz?ready=true")
+    with _told(stuck, "/healthz?healthy="), _told(busy, "/readyz?ready="):
+        yield _either(
+            _reacts(stuck, lambda pod: _restarts(pod) > _restarts(stuck)),
+            "a container that is stuck starts anew",
+            f"a container that is stuck does not start anew: its liveness probe asks {_asks(stuck, 'livenessProbe')}",
+        )
+        yield _either(
+            _reacts(busy, lambda pod: not ready(pod) and _restarts(pod) == _restarts(busy)),
+            "a Pod that is busy gets no requests, and is left alone",
+            f"a Pod that is busy still gets requests: its readiness probe asks {_asks(busy, 'readinessProbe')}",
+        )
 
 
 def _killed_at_start(api: Api) -> str | None:
@@ -212,10 +212,21 @@ def _door(pod: Object) -> Forward:
     return forward(f"pod/{pod['metadata']['name']}", 8000)
 
 
-def _reacts(pod: Object, message: str, test: Callable[[Object], bool]) -> bool:
-    """Tell the app in a Pod how to answer its probes, and whether the cluster reacts to it."""
+@contextmanager
+def _told(pod: Object, message: str) -> Iterator[None]:
+    """Have the app in a Pod answer a probe with no, for as long as the block runs."""
     with _door(pod) as door:
-        door.post(message)
+        door.post(f"{message}false")
+    try:
+        yield
+    finally:
+        # a container that was started anew has forgotten it, and may not answer yet
+        with suppress(Problem, requests.RequestException), _door(pod) as door:
+            door.post(f"{message}true")
+
+
+def _reacts(pod: Object, test: Callable[[Object], bool]) -> bool:
+    """Tell whether the cluster reacts to what an app answers."""
     name = f"pod/{pod['metadata']['name']}"
     try:
         poll(name, lambda item: "yes" if item and test(item) else None, REACTION_SECONDS, "")
@@ -281,7 +292,7 @@ EXERCISES = (
         _slow,
         (
             "Three questions: has it started, does it still work, can it take requests? Which path answers which?",
-            "The startup probe asks once a second; how often may it fail before the app has had its six seconds? "
+            "The startup probe asks once a second; how often may it fail before the app has had its four seconds? "
             "Leave some room for a busy machine.",
             'tries=30, alive="/healthz", ready="/readyz"',
         ),

@@ -12,8 +12,6 @@ from k8s101.lesson.names import ready, version
 from k8s101.lesson.rest import Object
 from k8s101.lesson.session import Api
 from k8s101.lesson.wait import settled
-from k8s101.notebook import coverage
-from k8s101.notebook.document import Tree
 
 FAMILIES = {
     "workloads": ("Pod", "ReplicaSet", "Job", "CronJob", "DaemonSet", "StatefulSet", "Deployment"),
@@ -34,6 +32,10 @@ def home(kind: str) -> str:
     Args:
         kind: one of `FAMILIES`.
     """
+    # reading notebooks needs a library that takes a second to import; other modules only ask this one's questions
+    from k8s101.notebook import coverage
+    from k8s101.notebook.document import Tree
+
     slug = {"EndpointSlice": "endpoints"}.get(kind, kind.lower())
     rows = {row.tag: row for row in coverage.load(Tree())}
     return rows[f"slide:kind-{slug}"].modules[-1]
