@@ -69,7 +69,7 @@ def _slow_start(before: Before, api: Api) -> str:
     if not any(ready(pod) for pod in fresh) and any(_restarts(pod) for pod in fresh) and old:
         return "its containers are killed again and again"
     return (
-        "it ends after about six seconds" if all(ready(pod) for pod in fresh) else "requests fail until it has started"
+        "it ends after about five seconds" if all(ready(pod) for pod in fresh) else "requests fail until it has started"
     )
 
 
@@ -123,9 +123,9 @@ QUESTIONS = (
     ),
     Question(
         "slow-start",
-        "A new release needs six seconds to start; liveness gives up after two. What becomes of its rollout?",
+        "A new release needs five seconds to start; liveness gives up after two. What becomes of its rollout?",
         {
-            "it ends after about six seconds": "No container gets six seconds: it is killed before.",
+            "it ends after about five seconds": "No container gets six seconds: it is killed before.",
             "its containers are killed again and again": "none lives long enough to start; the old Pods serve on",
             "requests fail until it has started": "Old Pods stay until new ones are ready.",
             "Kubernetes takes it back": "Kubernetes reports and waits; going back is your decision.",
