@@ -108,7 +108,7 @@ STAGES = (
         FIRST,
         (
             ("k8s101.cluster.binaries",),
-            ("k8s101.cluster.binaries", "metallb-controller"),
+            ("k8s101.cluster.binaries", "metallb-controller", "kwok", "kwokctl"),
             ("k8s101.cluster.images",),
             ("k8s101.cluster.kinds", "guest"),
         ),

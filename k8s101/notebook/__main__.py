@@ -10,14 +10,15 @@ from typing import Any
 
 import click
 
+from k8s101.cluster import cluster, reset
 from k8s101.errors import Problem
 from k8s101.notebook import coverage as coverage_module
 from k8s101.notebook import lab, learner, lessons, lint, needs, runs
 from k8s101.notebook import text as text_module
 from k8s101.notebook.document import Tree, read, render, write_atomically
 from k8s101.notebook.environment import running_backend
+from k8s101.notebook.execute import REFERENCE, without_outputs
 from k8s101.notebook.execute import execute as execute_one
-from k8s101.notebook.execute import without_outputs
 from k8s101.notebook.normalise import normalise_file, normalised_text
 
 DETAIL_LINES = 60
@@ -54,8 +55,16 @@ def execute(chosen: tuple[str, ...]) -> None:
     """Run notebooks on the reference cluster and store their outputs."""
     tree = Tree()
     for path in tree.paths(chosen):
+        _tidy_up()
         changed = execute_one(path, tree)
         click.echo(f"{path.name}: {'stored' if changed else 'unchanged'}")
+
+
+def _tidy_up() -> None:
+    """Remove what an earlier run that failed has left: outputs tell what is created."""
+    found = cluster.find()
+    if found is not None and found.settings.backend == REFERENCE:
+        reset.reset(found, lambda line: None)
 
 
 @main.command()

@@ -11,12 +11,14 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from k8s101.cluster import builds
 from k8s101.cluster.toolchain import Component, Release, Tool
 
 VERSION = "v1.2.3"
@@ -56,8 +58,15 @@ def write_proxy(proxy: Path) -> None:
         archive.writestr(f"{MODULE}@{VERSION}/stamp/new.go", f'package stamp\n\nconst New = "{uuid4()}"\n')
 
 
+@cache
+def go() -> str:
+    """Return a Go for these tests; a machine may have none on PATH, and their caches are empty."""
+    return builds.find_go((1, 26), lambda _: None)
+
+
 def go_environment(place: Path) -> dict[str, str]:
     return {
+        "PATH": f"{Path(go()).parent}{os.pathsep}{os.environ['PATH']}",
         "GOPROXY": f"file://{place / 'proxy'}",
         "GONOSUMDB": "*",
         "GOMODCACHE": str(place / "modules"),
@@ -72,7 +81,7 @@ def write_tiny(place: Path) -> Component:
     directory.mkdir(parents=True)
     (directory / "go.mod").write_text(GO_MOD)
     env = os.environ | go_environment(place) | {"GOFLAGS": "-mod=mod"}
-    subprocess.run(["go", "mod", "tidy"], cwd=directory, env=env, check=True, capture_output=True)
+    subprocess.run([go(), "mod", "tidy"], cwd=directory, env=env, check=True, capture_output=True)
     return tiny(place)
 
 

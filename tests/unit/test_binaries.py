@@ -289,6 +289,7 @@ def test_root_through_sudo_leaves_everything_to_the_invoking_user() -> None:
         home.mkdir()
         os.chown(home, nobody, nobody)
         env = os.environ | go_environment(place) | {
+            "PATH": os.environ["PATH"],  # without a Go there, that user gets the wheel
             "SUDO_UID": str(nobody),
             "K8S101_CACHE": str(home / ".cache" / "k8s101"),
             "K8S101_DOWNLOAD": "never",
@@ -358,7 +359,8 @@ def test_ctrl_c_ends_the_program_without_a_traceback(place: Path) -> None:
     lock = place / "cache" / "bin" / ".cni.lock"
     with locked(lock, lambda: None):
         command = [sys.executable, "-m", "k8s101.cluster.binaries", "host-local"]
-        env = {name: value for name, value in os.environ.items() if name not in go_environment(place)}
+        own = go_environment(place).keys() - {"PATH"}
+        env = {name: value for name, value in os.environ.items() if name not in own}
         child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
         assert child.stderr is not None
         assert "waiting for another run to make cni" in child.stderr.readline()
