@@ -5,8 +5,14 @@ The command line imports this package too and must not wait for the Kubernetes c
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if "SUDO_UID" in os.environ:
+    # what root compiles in an ordinary user's checkout, that user could not remove
+    sys.dont_write_bytecode = True
 
 if TYPE_CHECKING:
     from k8s101.lesson.apply import apply

@@ -43,8 +43,10 @@ def examine() -> list[Finding]:
     """Examine everything that a start needs and, where there is a cluster, its parts."""
     known = clusters.find()
     backend = known.settings.backend if known else kinds.most_real()
-    machine = [_nodes(), _cgroups(), _ranges()] if backend == "nodes" else [_kind(backend)]
-    return [_platform(), _memory(backend), _disk(), *machine, *_cluster()]
+    # who uses a cluster that was started through sudo can start none
+    machine = [_nodes(), _cgroups()] if backend == "nodes" and os.getuid() == 0 else [_kind(backend)]
+    ranges = [_ranges()] if backend == "nodes" else []
+    return [_platform(), _memory(backend), _disk(), *machine, *ranges, *_cluster()]
 
 
 def _platform() -> Finding:
@@ -67,7 +69,8 @@ def _kind(backend: str) -> Finding:
     try:
         nodes.check()
     except Problem as problem:
-        return Finding(True, f"kind of cluster: {backend} ({problem.found}: {problem.then})")
+        if backend != "nodes":
+            return Finding(True, f"kind of cluster: {backend} ({problem.found}: {problem.then})")
     return Finding(True, f"kind of cluster: {backend}")
 
 

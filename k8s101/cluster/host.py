@@ -16,7 +16,7 @@ from ..errors import Problem
 from . import rpc
 from .components import control_plane
 from .pki import Authority, create_control_plane
-from .process import Program, supervisor_config
+from .process import PID_FILE, Program, supervisor_config
 from .settings import Settings
 
 CONTROL_PLANE_TOOLS = ("etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -87,7 +87,11 @@ def launch(settings: Settings, command: Sequence[str]) -> None:
     """
     log = settings.logs / "start.log"
     with log.open("wb") as output:
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/",
+            "PYTHONDONTWRITEBYTECODE": "1",  # root writes nothing into an ordinary user's checkout
+        }
         result = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -105,6 +109,8 @@ def launch(settings: Settings, command: Sequence[str]) -> None:
                 rpc.client(settings.control_socket).k8s101.status()
     except RetryError:
         raise _not_started(settings.logs / "supervisord.log") from None
+    # an ordinary user whose cluster was started through sudo asks whether it runs
+    (settings.state / PID_FILE).chmod(0o644)
 
 
 def _not_started(log: Path) -> Problem:
@@ -124,7 +130,7 @@ def ensure_started(settings: Settings, name: str) -> None:
 def process(settings: Settings) -> psutil.Process | None:
     """Return the running supervisor, or None."""
     try:
-        found = psutil.Process(int((settings.state / "supervisord.pid").read_text()))
+        found = psutil.Process(int((settings.state / PID_FILE).read_text()))
         # the number may belong to another process by now
         return found if _config(settings).as_posix() in found.cmdline() else None
     except (OSError, ValueError, psutil.Error):
@@ -156,7 +162,7 @@ def end(settings: Settings) -> None:
         family = [*supervisor.children(recursive=True), supervisor]
         supervisor.kill()
         refuse_survivors(family)
-    for leftover in (settings.control_socket, settings.state / "supervisord.pid"):
+    for leftover in (settings.control_socket, settings.state / PID_FILE):
         leftover.unlink(missing_ok=True)
 
 

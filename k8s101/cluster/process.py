@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord")
+PID_FILE = "supervisord.pid"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def supervisor_config(
     name, factory = options.pop("name"), options.pop("factory")
     sections = {
         "supervisord": {
-            "pidfile": _escape(str(directory / "supervisord.pid")),
+            "pidfile": _escape(str(directory / PID_FILE)),
             "logfile": _escape(str(logs / "supervisord.log")),
             "childlogdir": _escape(str(logs)),
             "minfds": str(min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),

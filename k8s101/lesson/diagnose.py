@@ -30,7 +30,8 @@ def cause(api: Api, item: Object) -> str:
     if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"):
         return why_workload(api, item)
     for entry in item.get("status", {}).get("conditions") or []:
-        if entry.get("message"):
+        # those of a namespace that is being deleted name what is left, or say that all is well
+        if entry.get("message") and (kind != "Namespace" or entry["status"] == "True"):
             return f"{entry['type']}={entry['status']}: {tidy(entry['message'])}"
     return _last_warning(api, item) or "the cluster reports no cause"
 

@@ -199,7 +199,7 @@ def test_the_control_socket_is_the_invoking_users(directory: Path) -> None:
         for name in ("kubeconfig", "control.sock"):
             facts = (machine.state / name).stat()
             assert (facts.st_uid, facts.st_mode & 0o777) == (person, 0o600)
-        as_person = ("setpriv", f"--reuid={person}", "--clear-groups", "--bounding-set=-all", "--")
+        as_person = ("setpriv", f"--reuid={person}", f"--regid={person}", "--clear-groups", "--bounding-set=-all", "--")
         result = machine.run(*as_person, *K8S101, "stop", "kube-scheduler")
         assert result.returncode == 0, result.stderr
         result = machine.run(*as_person, *K8S101, "status")

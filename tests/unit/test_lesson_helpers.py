@@ -17,6 +17,7 @@ from k8s101.cluster import identity
 from k8s101.cluster.settings import ROOT, Settings
 from k8s101.errors import Problem
 from k8s101.lesson import apply, connect, friendly, live, rest, session, tables, wait
+from k8s101.lesson.diagnose import cause
 from k8s101.lesson.session import Api
 
 
@@ -176,3 +177,12 @@ def test_a_kind_is_known_by_all_its_names() -> None:
     found = rest._resource(entry, "apps/v1")
     assert found.names == {"deployments", "deployment", "deploy"}
     assert found.path("n", "a b") == "/apis/apps/v1/namespaces/n/deployments/a%20b"
+
+
+def test_a_namespace_that_stays_says_what_is_left(tmp_path: Path) -> None:
+    conditions = [
+        {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All resources are discovered"},
+        {"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: pods"},
+    ]
+    item = {"kind": "Namespace", "metadata": {"name": "left"}, "status": {"conditions": conditions}}
+    assert cause(lesson(tmp_path), item) == "NamespaceContentRemaining=True: Some resources are remaining: pods"
