@@ -48,6 +48,11 @@ class Api:
         """The lesson's namespace."""
         return f"k8s101-{self.slug}"
 
+    @property
+    def patience(self) -> int:
+        """How many times longer than on real nodes something may take: the guest has one slow processor."""
+        return 3 if self.settings.backend == "guest" else 1
+
     @cached_property
     def core(self) -> k8s.CoreV1Api:
         """Pods, Services, ConfigMaps, Nodes …"""

@@ -32,7 +32,7 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
             than True), `rolled out`, `deleted`, `3 endpoints` of a Service, `answers` (where this machine reaches a
             Service, it takes connections), a path with a value, `{.status.readyReplicas}=5`, or a path alone,
             `{.status.lastScheduleTime}`, which waits until there is something.
-        timeout: seconds.
+        timeout: seconds; three times as many on the slow guest.
 
     Raises:
         Problem: the deadline passed; it names the cause that the cluster reports.
@@ -46,6 +46,7 @@ def poll(target: str, test: Test, timeout: float, until: str) -> str:
     """Look at an object again and again until the test is content; return its words."""
     api = current()
     split(target)
+    timeout *= api.patience
     deadline = time.monotonic() + timeout
     item: Object | None = None
     while time.monotonic() < deadline:
