@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -361,7 +362,9 @@ def test_ctrl_c_ends_the_program_without_a_traceback(place: Path) -> None:
         command = [sys.executable, "-m", "k8s101.cluster.binaries", "host-local"]
         own = go_environment(place).keys() - {"PATH"}
         env = {name: value for name, value in os.environ.items() if name not in own}
-        child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+        # what starts these tests in the background may have them ignore it
+        heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
         assert child.stderr is not None
         assert "waiting for another run to make cni" in child.stderr.readline()
         child.send_signal(signal.SIGINT)
