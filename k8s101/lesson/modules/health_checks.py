@@ -125,7 +125,7 @@ QUESTIONS = (
         "slow-start",
         "A new release needs five seconds to start; liveness gives up after two. What becomes of its rollout?",
         {
-            "it ends after about five seconds": "No container gets six seconds: it is killed before.",
+            "it ends after about five seconds": "No container gets five seconds: it is killed before.",
             "its containers are killed again and again": "none lives long enough to start; the old Pods serve on",
             "requests fail until it has started": "Old Pods stay until new ones are ready.",
             "Kubernetes takes it back": "Kubernetes reports and waits; going back is your decision.",
