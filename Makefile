@@ -22,13 +22,13 @@ lab: $(READY) ## start a cluster and open JupyterLab on the notebooks
 	@scripts/lab "$(BIN)"
 
 test: $(READY) ## all tests of one machine
-	@$(BIN)/python -m k8s101.testing
+	@$(BIN)/python -m tools.testing
 
 test-all: $(READY) ## every module on every backend
-	@$(BIN)/python -m k8s101.testing --all
+	@$(BIN)/python -m tools.testing --all
 
 check: $(READY) ## format, lint, types, notebooks and derived files
-	@$(BIN)/python -m k8s101.testing --only check
+	@$(BIN)/python -m tools.testing --only check
 
 notebooks: $(READY) ## execute and normalise notebooks (NB="06" for one)
 	@$(BIN)/python -m k8s101.notebook execute $(NB)
@@ -44,4 +44,4 @@ lock: ## renew requirements.lock
 		--extra dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 verify-downloads: $(READY) ## check the official release files (needs the internet)
-	@$(BIN)/python -m k8s101.cluster.downloads --verify
+	@$(BIN)/python -m k8s101.cluster.programs.downloads --verify

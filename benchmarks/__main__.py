@@ -21,11 +21,12 @@ from typing import Any
 import click
 import psutil
 
-from k8s101.cluster import cluster as clusters
-from k8s101.cluster import host, selfcheck
-from k8s101.cluster import reset as resetting
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.facade import reset as resetting
+from k8s101.cluster.facade import selfcheck
+from k8s101.cluster.host import host
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.settings import ROOT
 
 from .peer import Kwokctl
 

@@ -15,19 +15,19 @@ if "SUDO_UID" in os.environ:
     sys.dont_write_bytecode = True
 
 if TYPE_CHECKING:
-    from k8s101.lesson.apply import apply
-    from k8s101.lesson.checks import check, hint
-    from k8s101.lesson.connect import connect
-    from k8s101.lesson.control import component
-    from k8s101.lesson.draw import draw
-    from k8s101.lesson.faults import fault
-    from k8s101.lesson.forward import forward
-    from k8s101.lesson.live import watch_live
-    from k8s101.lesson.predict import predict, recall
-    from k8s101.lesson.shell import kubectl, sh
-    from k8s101.lesson.tables import show
-    from k8s101.lesson.timeline import timeline
-    from k8s101.lesson.wait import wait_for
+    from k8s101.lesson.api.apply import apply
+    from k8s101.lesson.api.control import component
+    from k8s101.lesson.api.forward import forward
+    from k8s101.lesson.api.shell import kubectl, sh
+    from k8s101.lesson.api.wait import wait_for
+    from k8s101.lesson.cells.connect import connect
+    from k8s101.lesson.cells.tables import show
+    from k8s101.lesson.faults.faults import fault
+    from k8s101.lesson.pictures.draw import draw
+    from k8s101.lesson.pictures.live import watch_live
+    from k8s101.lesson.pictures.timeline import timeline
+    from k8s101.lesson.quiz.checks import check, hint
+    from k8s101.lesson.quiz.predict import predict, recall
 
 __all__ = [
     "apply",
@@ -49,22 +49,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "apply": "apply",
-    "check": "checks",
-    "component": "control",
-    "connect": "connect",
-    "draw": "draw",
-    "fault": "faults",
-    "forward": "forward",
-    "hint": "checks",
-    "kubectl": "shell",
-    "predict": "predict",
-    "recall": "predict",
-    "sh": "shell",
-    "show": "tables",
-    "timeline": "timeline",
-    "wait_for": "wait",
-    "watch_live": "live",
+    "apply": "api.apply",
+    "check": "quiz.checks",
+    "component": "api.control",
+    "connect": "cells.connect",
+    "draw": "pictures.draw",
+    "fault": "faults.faults",
+    "forward": "api.forward",
+    "hint": "quiz.checks",
+    "kubectl": "api.shell",
+    "predict": "quiz.predict",
+    "recall": "quiz.predict",
+    "sh": "api.shell",
+    "show": "cells.tables",
+    "timeline": "pictures.timeline",
+    "wait_for": "api.wait",
+    "watch_live": "pictures.live",
 }
 
 

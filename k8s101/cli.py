@@ -13,12 +13,15 @@ from typing import Any
 
 import click
 
-from .cluster import adopt, component, kinds, loading, place, probe, selfcheck
-from .cluster import cluster as clusters
-from .cluster import doctor as examination
-from .cluster import reset as resetting
-from .cluster.settings import SYSTEM_STATE
-from .errors import Problem
+from k8s101.cluster.access import probe
+from k8s101.cluster.backends import kinds
+from k8s101.cluster.facade import adopt, part, place, selfcheck
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.facade import doctor as examination
+from k8s101.cluster.facade import reset as resetting
+from k8s101.cluster.images import loading
+from k8s101.cluster.values.settings import SYSTEM_STATE
+from k8s101.errors import Problem
 
 NO_CLUSTER = "there is no cluster"
 
@@ -135,7 +138,7 @@ def status(as_json: bool) -> None:
         found = probe.load(cluster.settings.state).description()
         click.echo(json.dumps({"cluster": "running", "parts": []}) if as_json else f"in use: {found}")
         return
-    rows = [p for p in cluster.processes() if p.pid or _expected(cluster, p.name)]
+    rows = cluster.parts()
     if as_json:
         parts = [{"name": p.name, "state": p.state, "pid": p.pid} for p in rows]
         click.echo(json.dumps({"cluster": "running", "parts": parts}, indent=2))
@@ -143,10 +146,6 @@ def status(as_json: bool) -> None:
         for part in rows:
             click.secho(f"{part.name:26}{part.state.lower()}", fg=None if part.state == "RUNNING" else "red")
     sys.exit(0 if all(p.state == "RUNNING" for p in rows) else 1)
-
-
-def _expected(cluster: clusters.Cluster, name: str) -> bool:
-    return "/" in name or not name.startswith("worker-") or name in cluster.settings.nodes
 
 
 @main.command()
@@ -180,7 +179,7 @@ def start(names: tuple[str, ...]) -> None:
 
 def _each(cluster: clusters.Cluster, verb: str, names: tuple[str, ...]) -> None:
     for name in names:
-        cluster.control(verb, name)
+        getattr(cluster.part(name), verb)()
         click.echo(f"{name}: {verb}ed" if verb == "start" else f"{name}: stopped")
 
 
@@ -206,7 +205,7 @@ def load(tool: str, name: str | None) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on printing what comes.")
 def logs(name: str, lines: int, follow: bool) -> None:
     """Print the log of a component (kube-scheduler) or of a node's component (worker-1/kubelet)."""
-    path = component.log_file(_found().settings, name)
+    path = part.log_file(_found().settings, name)
     command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
     sys.exit(subprocess.run(command).returncode)
 
@@ -230,7 +229,7 @@ def doctor(as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
     """Open JupyterLab on loopback with the learner's copies of the notebooks."""
-    from .notebook import lab as jupyter
+    from k8s101.notebook import lab as jupyter
 
     jupyter.open_lab(arguments)
 
@@ -238,7 +237,7 @@ def lab(arguments: tuple[str, ...]) -> None:
 @main.command()
 def progress() -> None:
     """Print what you have predicted and solved, as JSON; it is kept on this machine only."""
-    from .lesson import progress as kept
+    from k8s101.lesson.quiz import progress as kept
 
     click.echo(kept.export(kept.entries()))
 
@@ -247,7 +246,7 @@ def progress() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also run what takes long.")
 def test(everything: bool) -> None:
     """Run all tests on a cluster of their own (the same as make test)."""
-    from . import testing
+    from tools import testing
 
     sys.exit(testing.run(everything=everything))
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from k8s101 import testing
+from tools import testing
 
 # a learner's own cluster is never the one that tests take apart
 os.environ.setdefault("K8S101_STATE", str(testing.STATE))

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from k8s101.cluster import router
-from k8s101.cluster.settings import Ranges
+from k8s101.cluster.node import router
+from k8s101.cluster.values.settings import Ranges
 
 TABLE = "k8s101-test-escapes"
 

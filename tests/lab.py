@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 from waiting import eventually
 
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.cluster import Cluster
-from k8s101.cluster.images import HELLO, TOOLBOX
+from k8s101.cluster.facade.cluster import Cluster
+from k8s101.cluster.images.building import HELLO, TOOLBOX
+from k8s101.cluster.programs.binaries import ensure
 
 HELLO_IMAGE = f"{HELLO}:1.0.0"
 HELLO_PORT = 8000

@@ -18,9 +18,11 @@ from pathlib import Path
 import psutil
 from waiting import eventually
 
-from k8s101.cluster import binaries, cgroups, images
 from k8s101.cluster.backends import nodes
-from k8s101.cluster.settings import cache_dir
+from k8s101.cluster.images import building
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.programs import binaries
+from k8s101.cluster.values.settings import cache_dir
 
 UP_SECONDS = 240
 _NUMBERS = itertools.count(1)
@@ -167,7 +169,7 @@ def machine(directory: Path, state: Path | None = None) -> Iterator[Machine]:
     """Make a machine, with all programs and images in the cache, and remove it at the end."""
     tools = binaries.ensure(nodes.TOOLS)
     assert all(path.is_file() for path in tools.values())
-    images.ensure_images()
+    building.ensure_images()
     made = Machine(directory, state)
     made.open()
     try:

@@ -24,7 +24,7 @@ def trap(machine: Machine) -> Iterator[Path]:
 
     Contexts that the file has stay in it.
     """
-    from k8s101.cluster.pki import Authority
+    from k8s101.cluster.access.pki import Authority
 
     place = machine.directory / "production"
     place.mkdir()

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from waiting import eventually
 
-from k8s101.cluster import cgroups
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.settings import ROOT, cache_dir
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.settings import ROOT, cache_dir
 
 UID = 12345
 MEMORY = 2 * 2**30

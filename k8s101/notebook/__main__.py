@@ -10,15 +10,17 @@ from typing import Any
 
 import click
 
-from k8s101.cluster import cluster, reset
+from k8s101.cluster.facade import cluster, reset
 from k8s101.errors import Problem
+from k8s101.lesson.cells import needs
 from k8s101.notebook import coverage as coverage_module
-from k8s101.notebook import lab, learner, lessons, lint, needs, runs
+from k8s101.notebook import lab, learner, lessons, runs
 from k8s101.notebook import text as text_module
 from k8s101.notebook.document import Tree, read, render, write_atomically
 from k8s101.notebook.environment import running_backend
 from k8s101.notebook.execute import REFERENCE, without_outputs
 from k8s101.notebook.execute import execute as execute_one
+from k8s101.notebook.lint import registry
 from k8s101.notebook.normalise import normalise_file, normalised_text
 
 DETAIL_LINES = 60
@@ -99,7 +101,7 @@ def check_all(tree: Tree, paths: list[Path]) -> tuple[list[str], int]:
     failed = 0
     for path in paths:
         lines += (difference := _difference(path, tree))
-        found = lint.lint(path, tree)
+        found = registry.lint(path, tree)
         lines += [str(finding) for finding in found]
         failed += bool(difference) + sum(not finding.warning for finding in found)
     missing = [
@@ -141,7 +143,7 @@ def text(chosen: tuple[str, ...]) -> None:
 @main.command()
 def prepare() -> None:
     """Make the programs and images of the clusters that this user can have, without starting one."""
-    from k8s101.cluster import kinds
+    from k8s101.cluster.backends import kinds
 
     # where the fuller cluster does not start, the simpler one must not need a compiler
     for kind in dict.fromkeys([kinds.most_real(), "simulated"]):

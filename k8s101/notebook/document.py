@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
 from k8s101.notebook.tags import CODE_TAGS, PARTS, ROLES
 

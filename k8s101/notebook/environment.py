@@ -41,7 +41,7 @@ def running_backend() -> str:
     Raises:
         Problem: no cluster is running.
     """
-    from k8s101.cluster import cluster
+    from k8s101.cluster.facade import cluster
     from k8s101.errors import Problem
 
     found = cluster.find()

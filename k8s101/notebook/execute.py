@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from k8s101.errors import Problem
+from k8s101.lesson.cells import recorded
+from k8s101.lesson.cells.needs import MARK
 from k8s101.notebook import lessons as lessons_module
-from k8s101.notebook import recorded
 from k8s101.notebook.document import (
     Cell,
     Tree,
@@ -26,14 +27,7 @@ from k8s101.notebook.document import (
     render,
     write_atomically,
 )
-from k8s101.notebook.environment import (
-    CELL_SECONDS,
-    KERNEL,
-    STARTUP_SECONDS,
-    kernel_environment,
-    running_backend,
-)
-from k8s101.notebook.needs import MARK
+from k8s101.notebook.environment import CELL_SECONDS, KERNEL, STARTUP_SECONDS, kernel_environment, running_backend
 from k8s101.notebook.normalise import normalise, title_for
 
 REFERENCE = "nodes"

@@ -13,8 +13,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from k8s101.cluster.backends import existing
-from k8s101.cluster.kinds import BACKENDS
-from k8s101.cluster.settings import Settings
+from k8s101.cluster.backends.kinds import BACKENDS
+from k8s101.cluster.values.settings import Settings
 from k8s101.notebook import lessons
 from k8s101.notebook.document import Tree, code_cells, read
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 import click
 
-from k8s101.cluster.settings import cache_dir
+from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
 from k8s101.notebook.document import Tree
 
@@ -70,7 +70,7 @@ def start_cluster() -> None:
     Raises:
         Problem: it cannot be started, or does not work.
     """
-    from k8s101.cluster import cluster, place, selfcheck
+    from k8s101.cluster.facade import cluster, place, selfcheck
 
     kind = prepare(_kind())
     if not _all_runs():
@@ -83,7 +83,8 @@ def start_cluster() -> None:
 
 def _kind() -> str:
     """Return the backend of the cluster that is there, else of the one to be made."""
-    from k8s101.cluster import cluster, kinds
+    from k8s101.cluster.backends import kinds
+    from k8s101.cluster.facade import cluster
 
     if found := cluster.find():
         return found.settings.backend
@@ -103,8 +104,9 @@ def prepare(kind: str) -> str:
     Raises:
         Problem: something could not be had.
     """
-    from k8s101.cluster import cluster, kinds
-    from k8s101.cluster.progress import display
+    from k8s101.cluster.backends import kinds
+    from k8s101.cluster.facade import cluster
+    from k8s101.cluster.values.progress import display
 
     if not _needs_sudo(kind):
         # the most real one may turn out to be too much for this machine

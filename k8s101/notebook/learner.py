@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from k8s101.cluster.settings import invoking_user
+from k8s101.cluster.values.settings import invoking_user
 from k8s101.notebook.document import Tree, cells, make_cell, number_of, read, render, write_atomically
 from k8s101.notebook.execute import without_outputs
 from k8s101.notebook.normalise import normalise

@@ -16,7 +16,7 @@ from page import Page
 from selenium.webdriver import Chrome
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lab as jupyter
 from k8s101.notebook.document import Tree
 

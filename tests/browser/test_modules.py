@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from page import Page, printed, source_of
 
-from k8s101.cluster import cluster as clusters
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import learner, lessons
 from k8s101.notebook.document import Tree, cells, read
 

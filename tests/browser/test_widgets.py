@@ -7,13 +7,13 @@ from pathlib import Path
 
 from page import Page, printed
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 
 PICTURES = ROOT / "artifacts" / "browser"
 
 ASK = """\
-from k8s101.lesson.bank import Question
-from k8s101.lesson.widgets import choice
+from k8s101.lesson.quiz.bank import Question
+from k8s101.lesson.quiz.widgets import choice
 said = []
 options = {"one": "", "three": "", "five": ""}
 box = choice(Question("answer", "How many copies run?", options, "three"), said.append)"""

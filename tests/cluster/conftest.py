@@ -10,8 +10,8 @@ import pytest
 from escapes import Escapes, counted
 from lab import Lab, Namespace, namespace
 
-from k8s101.cluster import cluster as clusters
-from k8s101.cluster import reset
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.facade import reset
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,8 @@ from lab import Lab, Namespace, hello, service
 from users import NOBODY
 from waiting import eventually
 
-from k8s101.cluster import objects, rpc
+from k8s101.cluster.backends import objects
+from k8s101.cluster.supervisor import rpc
 from k8s101.errors import Problem
 
 

@@ -12,7 +12,7 @@ import pytest
 from lab import HELLO_IMAGE, HELLO_PORT, Lab, Namespace, hello, pod
 from waiting import eventually
 
-from k8s101.cluster.images import TOOLBOX
+from k8s101.cluster.images.building import TOOLBOX
 
 
 def test_logs_exec_and_copy(space: Namespace, tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from escapes import Escapes
 from lab import HELLO_PORT, Lab, Namespace, hello, pod, service, several
 from waiting import eventually
 
-from k8s101.cluster import cgroups, host, router
-from k8s101.cluster import cluster as clusters
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.host import host
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.node import router
 
 FOREVER = [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]
 FOREVER += [{"key": "node.kubernetes.io/unreachable", "operator": "Exists"}]
@@ -46,7 +48,7 @@ def has_ended(pid: int) -> bool:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_component_comes_back_and_works(lab: Lab, space: Namespace, part: str) -> None:
     before = lab.process(part)
-    lab.cluster.component(part).kill()
+    lab.cluster.part(part).kill()
     eventually(f"{part} runs again", lambda: lab.process(part) not in (0, before), 30)
     address = eventually("an app serves", lambda: serve_app(space), 60)
     eventually("the Service answers", lambda: ask(address).ok, 30)
@@ -61,8 +63,8 @@ def serve_app(space: Namespace) -> str:
 def test_the_cluster_works_as_soon_as_the_api_server_does(lab: Lab, space: Namespace) -> None:
     """Clients that were refused three times in two minutes would wait for up to a minute each."""
     for _ in range(3):
-        lab.cluster.component("kube-apiserver").stop()
-        lab.cluster.component("kube-apiserver").start()
+        lab.cluster.part("kube-apiserver").stop()
+        lab.cluster.part("kube-apiserver").start()
     address = eventually("an app serves", lambda: serve_app(space), 30)
     eventually("the Service answers", lambda: ask(address).ok, 15)
 
@@ -71,7 +73,7 @@ def test_all_components_killed_at_once_come_back(lab: Lab, space: Namespace) -> 
     address = serve_app(space)
     before = {part: lab.process(part) for part in PARTS}
     for part in PARTS:
-        lab.cluster.component(part).kill()
+        lab.cluster.part(part).kill()
     assert ask(address).ok, "Services need no control plane"
     eventually("all run again", lambda: all(lab.process(p) not in (0, old) for p, old in before.items()), 30)
     eventually("it answers", lambda: lab.cluster.api.ready(), 60)
@@ -80,14 +82,14 @@ def test_all_components_killed_at_once_come_back(lab: Lab, space: Namespace) -> 
 
 
 def test_stopped_components_stay_stopped_until_they_are_started(lab: Lab, space: Namespace) -> None:
-    lab.cluster.component("kube-scheduler").stop()
+    lab.cluster.part("kube-scheduler").stop()
     try:
         space.apply(pod("waits"))
-        assert not lab.cluster.component("kube-scheduler").running
+        assert not lab.cluster.part("kube-scheduler").running
         assert space.get("pod", "waits")["status"]["phase"] == "Pending"
         assert "nodeName" not in space.get("pod", "waits")["spec"]
     finally:
-        lab.cluster.component("kube-scheduler").start()
+        lab.cluster.part("kube-scheduler").start()
     space.wait_ready()
 
 
@@ -113,7 +115,7 @@ def test_a_node_dies_and_comes_back(lab: Lab, space: Namespace, escapes: Escapes
     os.kill(first, signal.SIGKILL)
     eventually("every process of the node ended", lambda: all(has_ended(p.pid) for p in inside), 10)
     eventually("the node is gone", lambda: lab.process("worker-1") == 0, 10)
-    assert not lab.cluster.component("worker-1").running
+    assert not lab.cluster.part("worker-1").running
 
     eventually("worker-1 is missed", lambda: lab.node_state("worker-1") == "Unknown", 60)
     eventually("no endpoint is left on it", lambda: nodes_behind(space) <= {"worker-2", "worker-3"}, 30)
@@ -123,7 +125,7 @@ def test_a_node_dies_and_comes_back(lab: Lab, space: Namespace, escapes: Escapes
     assert escapes.packets() == 0
     eventually("Pods run elsewhere", lambda: len(ready_elsewhere(space)) == 4, 60)
 
-    lab.cluster.component("worker-1").start()
+    lab.cluster.part("worker-1").start()
     eventually("worker-1 is back", lambda: lab.node_state("worker-1") == "True", 60)
     space.wait_ready()
     assert space.exec("keeper", "cat", "/data/runs") == "run\nrun\n"
@@ -210,8 +212,8 @@ def test_up_on_a_running_cluster_changes_nothing(lab: Lab, space: Namespace) -> 
 
 def test_up_repairs_a_half_dead_cluster(lab: Lab, space: Namespace) -> None:
     for part in ("kube-scheduler", "worker-2/kubelet", "worker-3"):
-        lab.cluster.component(part).stop()
-    lab.cluster.component("kube-controller-manager").pause()
+        lab.cluster.part(part).stop()
+    lab.cluster.part("kube-controller-manager").pause()
     subprocess.run(("ip", "link", "delete", router.HOST_LINK), check=True)
     clusters.up(print)
     assert all(lab.process(name) for name in (*PARTS, *lab.nodes))

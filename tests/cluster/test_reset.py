@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab import Lab, Namespace, hello, service, several
 from waiting import eventually
 
-from k8s101.cluster import reset
+from k8s101.cluster.facade import reset
 
 THING = {
     "apiVersion": "apiextensions.k8s.io/v1",

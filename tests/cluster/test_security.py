@@ -19,7 +19,8 @@ import requests
 from lab import Lab, Namespace, pod
 from users import NOBODY, as_user
 
-from k8s101.cluster import cgroups, host
+from k8s101.cluster.host import host
+from k8s101.cluster.linux import cgroups
 from k8s101.errors import Problem
 
 PRIVATE = (b"PRIVATE KEY-----", b"client-key-data:", b"secret: ")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from k8s101.cluster.api import Api
+from k8s101.cluster.access.api import Api
 
 MOVING = {"events", "leases", "componentstatuses", "ipaddresses"}
 """What components of a cluster write by themselves; a Service of a lesson has an address of its own."""

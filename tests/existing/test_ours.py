@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from k8s101.cluster import cluster as clusters
-from k8s101.cluster import reset
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.facade import cluster as clusters
+from k8s101.cluster.facade import reset
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds
 from k8s101.notebook.document import Tree, code_cells, read
 

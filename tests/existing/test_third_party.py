@@ -17,8 +17,8 @@ from machine import Machine, Result, assert_problem
 from production import trap
 
 from benchmarks import peer
-from k8s101.cluster import binaries
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.programs import binaries
+from k8s101.cluster.values.settings import ROOT
 
 NAME = "theirs"
 CONTEXT = f"kwok-{NAME}"

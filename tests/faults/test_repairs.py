@@ -13,8 +13,8 @@ import pytest
 from machine import Machine, assert_problem
 from waiting import eventually
 
-from k8s101.cluster import router
-from k8s101.cluster.settings import Settings
+from k8s101.cluster.node import router
+from k8s101.cluster.values.settings import Settings
 
 FROZEN = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

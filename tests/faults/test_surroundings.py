@@ -16,8 +16,8 @@ from machine import K8S101, Machine, assert_problem
 from production import trap
 from waiting import eventually
 
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.settings import CANDIDATE_RANGES, Settings
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings
 
 DROPPED = """
 table ip filter {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from k8s101 import connect
-from k8s101.lesson import bank, checks
-from k8s101.lesson.session import Api
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.quiz import bank, checks
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from checking import last_line, lesson, outcome
 
 from k8s101 import apply, component, fault, kubectl, show, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import bank, symptoms
-from k8s101.lesson.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
-from k8s101.lesson.session import Api, make_current
-from k8s101.lesson.symptoms import OLD, READY, SYMPTOMS, WATCH
+from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.faults.faults import symptoms
+from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
+from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS, WATCH
+from k8s101.lesson.quiz import bank
 
 pytestmark = pytest.mark.cluster
 

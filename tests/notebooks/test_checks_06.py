@@ -9,9 +9,9 @@ from checking import last_line, lesson, outcome
 
 from k8s101 import apply, kubectl, timeline, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson import checks
-from k8s101.lesson.session import Api, make_current
-from k8s101.lesson.timeline import RolloutPicture
+from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.pictures.timeline import RolloutPicture
+from k8s101.lesson.quiz import checks
 
 pytestmark = pytest.mark.cluster
 
@@ -165,6 +165,6 @@ def test_a_learner_sees_the_finding_and_everybody_else_an_error(
     with pytest.raises(Problem, match="look at revisionHistoryLimit"):
         checks.check("spread")
     monkeypatch.setenv("K8S101_INTERACTIVE", "1")
-    monkeypatch.setattr("k8s101.lesson.progress.record", lambda *entry: None)
+    monkeypatch.setattr("k8s101.lesson.quiz.progress.record", lambda *entry: None)
     checks.check("spread")
     assert 'help: hint("spread")' in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from checking import last_line, lesson, outcome
 
 from k8s101 import apply, kubectl, wait_for
-from k8s101.lesson.session import Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
 

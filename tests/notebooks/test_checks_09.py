@@ -11,7 +11,7 @@ from waiting import eventually
 
 from k8s101 import apply, component, kubectl, show, wait_for
 from k8s101.errors import Problem
-from k8s101.lesson.session import Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
 

@@ -8,8 +8,8 @@ import pytest
 from checking import assert_passes, last_line, lesson
 
 from k8s101 import apply, kubectl, show, wait_for
-from k8s101.lesson.schedule import distance
-from k8s101.lesson.session import Api, make_current
+from k8s101.lesson.api.schedule import distance
+from k8s101.lesson.api.session import Api, make_current
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from k8s101.notebook import coverage, lessons
 from k8s101.notebook.coverage import Row
 from k8s101.notebook.document import Tree, code_cells, read
 from k8s101.notebook.learner import learner_copy
-from k8s101.notebook.lint import lint
+from k8s101.notebook.lint.registry import lint
 from k8s101.notebook.normalise import normalised_text
 
 TREE = Tree()

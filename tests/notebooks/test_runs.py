@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from jupyter_client.manager import start_new_kernel
 
 from k8s101.errors import Problem
-from k8s101.notebook import environment, execute, recorded, runs
+from k8s101.lesson.cells import recorded
+from k8s101.notebook import environment, execute, runs
 from k8s101.notebook.__main__ import main
 from k8s101.notebook.document import Tree, cells, code_cells, make_cell, read, render, write_atomically
 from k8s101.notebook.environment import kernel_environment
@@ -384,7 +385,7 @@ class TestCommands:
         monkeypatch.setattr(Tree.__init__, "__defaults__", (tree.root,))
         monkeypatch.setattr("k8s101.notebook.execute.execute.__defaults__", (lambda: "nodes",))
         monkeypatch.setattr("k8s101.notebook.__main__.running_backend", lambda: "nodes")
-        monkeypatch.setattr("k8s101.notebook.needs.cluster_capabilities", lambda: FULL)
+        monkeypatch.setattr("k8s101.lesson.cells.needs.cluster_capabilities", lambda: FULL)
 
     def call(self, *arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(main, arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from k8s101.cluster.settings import CANDIDATE_RANGES
+from k8s101.cluster.values.settings import CANDIDATE_RANGES
 
 FILE = Path(__file__).with_name("sanitize.cfg")
 TEXT = FILE.read_text()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.notebook import execute, needs, runs
+from k8s101.lesson.cells import needs
+from k8s101.notebook import execute, runs
 from k8s101.notebook.document import Tree, code_cells, make_cell, output_texts, read
 from k8s101.notebook.environment import running_backend
 

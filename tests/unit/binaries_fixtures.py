@@ -18,8 +18,8 @@ from uuid import uuid4
 
 import pytest
 
-from k8s101.cluster import builds
-from k8s101.cluster.toolchain import Component, Release, Tool
+from k8s101.cluster.programs import builds
+from k8s101.cluster.programs.toolchain import Program, Project, Release
 
 VERSION = "v1.2.3"
 MODULE = "tiny.example/tools"
@@ -74,7 +74,7 @@ def go_environment(place: Path) -> dict[str, str]:
     }
 
 
-def write_tiny(place: Path) -> Component:
+def write_tiny(place: Path) -> Project:
     """Make the project's proxy and its directory in a toolchain, with a true go.sum."""
     write_proxy(place / "proxy")
     directory = place / "toolchain" / "tiny"
@@ -85,11 +85,11 @@ def write_tiny(place: Path) -> Component:
     return tiny(place)
 
 
-def tiny(place: Path, release: Release | None = None) -> Component:
-    return Component(
+def tiny(place: Path, release: Release | None = None) -> Project:
+    return Project(
         "tiny",
         MODULE,
-        (Tool("one", f"{MODULE}/one"), Tool("two", f"{MODULE}/two", always=False)),
+        (Program("one", f"{MODULE}/one"), Program("two", f"{MODULE}/two", always=False)),
         release,
         (f"{MODULE}/stamp.Version={{version}}", f"{MODULE}/stamp.Date={{date}}"),
         root=place / "toolchain",

@@ -7,10 +7,10 @@ from typing import Any
 
 from kubernetes.client import ApiClient, Configuration
 
-from k8s101.cluster.settings import Settings
-from k8s101.lesson.names import HASH, REVISION
-from k8s101.lesson.recorder import Recorder, Seen
-from k8s101.lesson.session import Api
+from k8s101.cluster.values.settings import Settings
+from k8s101.lesson.api.names import HASH, REVISION
+from k8s101.lesson.api.recorder import Recorder, Seen
+from k8s101.lesson.api.session import Api
 
 Object = dict[str, Any]
 

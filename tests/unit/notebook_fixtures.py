@@ -8,7 +8,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from k8s101.notebook import lessons, recorded
+from k8s101.lesson.cells import recorded
+from k8s101.notebook import lessons
 from k8s101.notebook.document import Tree, cells, code_cells, make_cell, read, render, write_atomically
 from k8s101.notebook.normalise import normalise, title_for
 

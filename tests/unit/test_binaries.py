@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from binaries_fixtures import VERSION, ReleaseServer, go_environment, place, program, server, tiny, write_tiny
 
-from k8s101.cluster import binaries, builds, settings
-from k8s101.cluster.cache import locked
-from k8s101.cluster.progress import Progress, quiet
-from k8s101.cluster.toolchain import COMPONENTS, TOOLCHAIN, Release
+from k8s101.cluster.programs import binaries, builds
+from k8s101.cluster.programs.cache import locked
+from k8s101.cluster.programs.toolchain import PROJECTS, TOOLCHAIN, Release
+from k8s101.cluster.values import settings
+from k8s101.cluster.values.progress import Progress, quiet
 from k8s101.errors import Problem
 
 __all__ = ["place", "server"]
@@ -28,7 +29,7 @@ import sys
 sys.path.insert(0, {here!r})
 from pathlib import Path
 from binaries_fixtures import tiny
-from k8s101.cluster.binaries import ensure
+from k8s101.cluster.programs.binaries import ensure
 report = lambda p: print(p.tool, p.done, p.message, flush=True)
 print(ensure(["one", "two"], report, [tiny(Path({place!r}))]), flush=True)
 """
@@ -54,35 +55,35 @@ def fake(path: Path, output: str) -> Path:
 
 
 def test_every_tool_stands_in_its_go_mod_and_the_other_way_round() -> None:
-    for component in COMPONENTS:
-        text = (component.directory / "go.mod").read_text()
+    for project in PROJECTS:
+        text = (project.directory / "go.mod").read_text()
         block = re.search(r"^tool \((.*?)^\)|^tool (\S+)$", text, re.MULTILINE | re.DOTALL)
-        assert block is not None, component.name
+        assert block is not None, project.name
         packages = (block[1] or block[2]).split()
-        assert sorted(packages) == sorted(tool.package for tool in component.tools)
+        assert sorted(packages) == sorted(tool.package for tool in project.tools)
 
 
 def test_every_toolchain_directory_is_in_the_table() -> None:
     assert sorted(path.parent.name for path in TOOLCHAIN.glob("*/go.mod")) == sorted(
-        component.name for component in COMPONENTS
+        project.name for project in PROJECTS
     )
 
 
 def test_tool_names_are_unique() -> None:
-    names = [tool.name for component in COMPONENTS for tool in component.tools]
+    names = [tool.name for project in PROJECTS for tool in project.tools]
     assert len(names) == len(set(names))
 
 
 def test_kubernetes_version_agrees_with_the_settings() -> None:
-    assert next(c for c in COMPONENTS if c.name == "kubernetes").version == settings.KUBERNETES_VERSION
+    assert next(c for c in PROJECTS if c.name == "kubernetes").version == settings.KUBERNETES_VERSION
 
 
 def test_no_version_is_repeated_in_the_python_sources() -> None:
     cluster = Path(binaries.__file__).parent
     for name in ("binaries", "builds", "downloads", "toolchain"):
         text = (cluster / f"{name}.py").read_text()
-        for component in COMPONENTS:
-            assert component.version.removeprefix("v") not in text, (name, component.name)
+        for project in PROJECTS:
+            assert project.version.removeprefix("v") not in text, (name, project.name)
 
 
 def test_default_tools_leave_out_what_only_tests_need() -> None:
@@ -116,20 +117,20 @@ def test_a_version_is_the_pinned_one_or_not(output: str, same: bool) -> None:
 
 
 def test_built_then_found_in_the_cache_with_true_version_and_date(place: Path) -> None:
-    component = tiny(place)
-    before = {path.name: path.read_bytes() for path in component.directory.iterdir()}
-    paths = binaries.ensure(["one", "two"], components=[component])
+    project = tiny(place)
+    before = {path.name: path.read_bytes() for path in project.directory.iterdir()}
+    paths = binaries.ensure(["one", "two"], projects=[project])
     assert says(paths["one"]) == f"one {VERSION} 2026-01-02T03:04:05Z"
     assert says(paths["two"]) == f"two {VERSION}"
     assert all(path.is_absolute() for path in paths.values())
-    assert {path.name: path.read_bytes() for path in component.directory.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in project.directory.iterdir()} == before
 
     built = paths["one"].stat()
-    assert binaries.ensure(["one"], components=[component])["one"].stat() == built
+    assert binaries.ensure(["one"], projects=[project])["one"].stat() == built
 
 
 def test_only_what_was_asked_for_is_built(place: Path) -> None:
-    path = binaries.ensure(["one"], components=[tiny(place)])["one"]
+    path = binaries.ensure(["one"], projects=[tiny(place)])["one"]
     assert [other.name for other in path.parent.iterdir()] == ["one"]
 
 
@@ -137,7 +138,7 @@ def test_path_serves_only_the_pinned_version(place: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
     own = fake(place / "bin" / "one", f"one {VERSION}")
     old = fake(place / "bin" / "two", "two v1.2.2")
-    paths = binaries.ensure(["one", "two"], components=[tiny(place)])
+    paths = binaries.ensure(["one", "two"], projects=[tiny(place)])
     assert paths["one"] == own
     assert paths["two"] != old
     assert says(paths["two"]) == f"two {VERSION}"
@@ -147,7 +148,7 @@ def test_a_hanging_or_broken_program_on_path_is_passed_over(place: Path, monkeyp
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
     broken = fake(place / "bin" / "one", "")
     broken.write_bytes(b"\x7fELF not a program")
-    assert binaries.ensure(["one"], components=[tiny(place)])["one"] != broken
+    assert binaries.ensure(["one"], projects=[tiny(place)])["one"] != broken
 
 
 def test_the_explicit_directory_comes_first(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +156,7 @@ def test_the_explicit_directory_comes_first(place: Path, monkeypatch: pytest.Mon
     fake(place / "bin" / "one", f"one {VERSION}")
     mine = fake(place / "mine" / "one", "one, my own build")
     monkeypatch.setenv("K8S101_BIN", str(place / "mine"))
-    paths = binaries.ensure(["one", "two"], components=[tiny(place)])
+    paths = binaries.ensure(["one", "two"], projects=[tiny(place)])
     assert paths["one"] == mine
     assert says(paths["two"]) == f"two {VERSION}"
 
@@ -163,20 +164,20 @@ def test_the_explicit_directory_comes_first(place: Path, monkeypatch: pytest.Mon
 def test_an_explicit_directory_that_is_none_is_a_problem(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8S101_BIN", str(place / "nothing"))
     with pytest.raises(Problem, match="K8S101_BIN"):
-        binaries.ensure(["one"], components=[tiny(place)])
+        binaries.ensure(["one"], projects=[tiny(place)])
 
 
 def test_cache_comes_before_the_release_file_and_that_before_a_build(
     place: Path, server: ReleaseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("K8S101_DOWNLOAD")
-    component = tiny(place, Release("https://releases.example/{tool}"))
+    project = tiny(place, Release("https://releases.example/{tool}"))
     server.publish("/one", program("one as released"))
-    assert says(binaries.ensure(["one"], components=[component])["one"]) == "one as released"
+    assert says(binaries.ensure(["one"], projects=[project])["one"]) == "one as released"
     asked = len(server.asked)
-    assert says(binaries.ensure(["one"], components=[component])["one"]) == "one as released"
+    assert says(binaries.ensure(["one"], projects=[project])["one"]) == "one as released"
     assert len(server.asked) == asked
-    assert says(binaries.ensure(["two"], components=[component])["two"]) == f"two {VERSION}"
+    assert says(binaries.ensure(["two"], projects=[project])["two"]) == f"two {VERSION}"
 
 
 def test_an_unknown_name_is_a_problem() -> None:
@@ -198,19 +199,19 @@ def test_progress_counts_every_package_and_the_components_left(place: Path) -> N
 
 
 def test_an_interrupted_build_keeps_what_is_finished_and_leaves_nothing_else(place: Path) -> None:
-    component = tiny(place)
+    project = tiny(place)
 
     def interrupt(progress: Progress) -> None:
         if progress.tool == "two":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        binaries.ensure(["one", "two"], interrupt, [component])
-    one = binaries.bin_dir(component) / "one"
+        binaries.ensure(["one", "two"], interrupt, [project])
+    one = binaries.bin_dir(project) / "one"
     finished = one.stat()
-    assert sorted(p.name for p in (place / "cache" / "bin").iterdir()) == [".tiny.lock", component.cache_name]
+    assert sorted(p.name for p in (place / "cache" / "bin").iterdir()) == [".tiny.lock", project.cache_name]
 
-    paths = binaries.ensure(["one", "two"], components=[component])
+    paths = binaries.ensure(["one", "two"], projects=[project])
     assert one.stat() == finished
     assert says(paths["two"]) == f"two {VERSION}"
 
@@ -223,7 +224,7 @@ def test_a_killed_build_goes_on_and_its_left_overs_are_removed(place: Path) -> N
             break
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    paths = binaries.ensure(["one", "two"], components=[tiny(place)])
+    paths = binaries.ensure(["one", "two"], projects=[tiny(place)])
     assert says(paths["two"]) == f"two {VERSION}"
     assert not list((place / "cache" / "bin").glob("*.tmp-*"))
 
@@ -235,8 +236,8 @@ def test_concurrent_runs_build_each_program_once(place: Path) -> None:
     assert len({output.splitlines()[-1] for output in outputs}) == 1
     # One says so when it starts the tool, and once more for each package; the others find it made.
     assert sum(f"building two {VERSION}" in output for output in outputs) == 1
-    component = tiny(place)
-    assert sorted(p.name for p in binaries.bin_dir(component).iterdir()) == ["one", "two"]
+    project = tiny(place)
+    assert sorted(p.name for p in binaries.bin_dir(project).iterdir()) == ["one", "two"]
 
 
 def test_a_changed_pin_goes_into_another_directory(place: Path) -> None:
@@ -251,7 +252,7 @@ def test_a_source_that_go_sum_does_not_know_is_a_problem(place: Path) -> None:
     go_sum = tiny(place).directory / "go.sum"
     go_sum.write_text(re.sub(r"(v1\.2\.3 h1:)\S{6}", r"\1AAAAAA", go_sum.read_text()))
     with pytest.raises(Problem, match="not the one that go.sum pins") as raised:
-        binaries.ensure(["one"], components=[tiny(place)])
+        binaries.ensure(["one"], projects=[tiny(place)])
     assert "checksum mismatch" in raised.value.where
     assert raised.value.then
 
@@ -260,7 +261,7 @@ def test_an_unreachable_module_proxy_is_a_problem(place: Path, monkeypatch: pyte
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("GOMODCACHE", str(place / "empty"))
     with pytest.raises(Problem, match="proxy cannot be reached") as raised:
-        binaries.ensure(["one"], components=[tiny(place)])
+        binaries.ensure(["one"], projects=[tiny(place)])
     assert "127.0.0.1:1" in raised.value.where
 
 
@@ -272,7 +273,7 @@ def test_a_full_disk_is_a_problem(place: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", cache], check=True)
     try:
         with pytest.raises(Problem, match="the disk is full"):
-            binaries.ensure(["one"], components=[tiny(place)])
+            binaries.ensure(["one"], projects=[tiny(place)])
     finally:
         subprocess.run(["umount", cache], check=True)
 
@@ -359,7 +360,7 @@ def test_missing_c_compiler_and_libseccomp_are_named(place: Path, monkeypatch: p
 def test_ctrl_c_ends_the_program_without_a_traceback(place: Path) -> None:
     lock = place / "cache" / "bin" / ".cni.lock"
     with locked(lock, lambda: None):
-        command = [sys.executable, "-m", "k8s101.cluster.binaries", "host-local"]
+        command = [sys.executable, "-m", "k8s101.cluster.programs.binaries", "host-local"]
         own = go_environment(place).keys() - {"PATH"}
         env = {name: value for name, value in os.environ.items() if name not in own}
         # what starts these tests in the background may have them ignore it
@@ -374,7 +375,7 @@ def test_ctrl_c_ends_the_program_without_a_traceback(place: Path) -> None:
 
 
 def test_the_program_tells_a_problem_in_three_parts() -> None:
-    command = [sys.executable, "-m", "k8s101.cluster.binaries", "kubeadm"]
+    command = [sys.executable, "-m", "k8s101.cluster.programs.binaries", "kubeadm"]
     answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.returncode == 1
     assert "there is no program kubeadm\n  where: " in answer.stderr

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s101.cluster import kernel
 from k8s101.cluster.backends import guest
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.programs import kernel
+from k8s101.cluster.values.settings import ROOT
 
 MISSION = ("jupyterlab", "kubernetes", "pyyaml", "ipywidgets", "nbval", "papermill")
 LOCKED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE | re.IGNORECASE)

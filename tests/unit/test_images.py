@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from k8s101.cluster import builds, images
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.components.node import SANDBOX_IMAGE
-from k8s101.cluster.oci import Image
-from k8s101.cluster.toolchain import TOOLCHAIN
+from k8s101.cluster.images import building
+from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.oci import Image
+from k8s101.cluster.programs import builds
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.programs.toolchain import TOOLCHAIN
 from k8s101.errors import Problem
 
 
@@ -46,7 +47,7 @@ class Archive:
 
 @pytest.fixture(scope="module")
 def path() -> Path:
-    return images.ensure_images()
+    return building.ensure_images()
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +64,22 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names(archive: Archive) -> None:
-    assert tuple(archive.images) == images.references()
+    assert tuple(archive.images) == building.references()
     assert "docker.io/kubernetes101/hello:1.0.0" in archive.images
     assert SANDBOX_IMAGE in archive.images
 
 
 def test_hello_versions_share_all_but_a_few_bytes(archive: Archive) -> None:
-    names = [name for name in archive.images if name.startswith(images.HELLO)]
-    assert [name.rpartition(":")[2] for name in names] == list(images.HELLO_VERSIONS)
-    assert len({archive.images[name]["Layers"][0] for name in [*names, images.TOOLBOX]}) == 1
+    names = [name for name in archive.images if name.startswith(building.HELLO)]
+    assert [name.rpartition(":")[2] for name in names] == list(building.HELLO_VERSIONS)
+    assert len({archive.images[name]["Layers"][0] for name in [*names, building.TOOLBOX]}) == 1
     for name in names:
         assert archive.tree(name)["etc/hello/version"][1].decode() == name.rpartition(":")[2] + "\n"
 
 
 def test_hello_runs_as_a_number_and_not_as_root(archive: Archive) -> None:
     for name in archive.images:
-        if name != images.TOOLBOX:
+        if name != building.TOOLBOX:
             user = archive.config(name)["User"].split(":")[0]
             assert user.isdigit() and user != "0", name
 
@@ -92,11 +93,11 @@ def test_every_entry_point_is_in_its_image(archive: Archive) -> None:
 
 
 def test_toolbox_has_its_tools(archive: Archive) -> None:
-    tree = archive.tree(images.TOOLBOX)
+    tree = archive.tree(building.TOOLBOX)
     for name in ("sh", "ps", "ip", "nc", "nslookup", "ping", "vi", "cat", "ls"):
         assert tree[f"bin/{name}"][0].linkname == "busybox"
     assert tree["bin/wget"][0].linkname == "hello"
-    assert archive.config(images.TOOLBOX)["Cmd"] == ["sh"]
+    assert archive.config(building.TOOLBOX)["Cmd"] == ["sh"]
 
 
 def test_labels_say_who_made_it_of_what(archive: Archive) -> None:
@@ -105,25 +106,25 @@ def test_labels_say_who_made_it_of_what(archive: Archive) -> None:
         assert "made on this machine" in labels["org.opencontainers.image.vendor"]
         assert len(labels["org.opencontainers.image.revision"]) == 64
         assert labels["org.opencontainers.image.version"] == name.rpartition(":")[2]
-    made_of = archive.config(images.coredns_reference())["Labels"]["org.opencontainers.image.description"]
-    assert made_of == "made of github.com/coredns/coredns " + images.coredns_reference().rpartition(":")[2]
+    made_of = archive.config(building.coredns_reference())["Labels"]["org.opencontainers.image.description"]
+    assert made_of == "made of github.com/coredns/coredns " + building.coredns_reference().rpartition(":")[2]
 
 
 def test_made_once_and_then_found(path: Path) -> None:
     before = path.stat()
-    assert images.ensure_images() == path
+    assert building.ensure_images() == path
     assert path.stat() == before
 
 
 def test_second_build_has_the_same_digest(path: Path, empty_cache: Path) -> None:
-    again = images.ensure_images()
+    again = building.ensure_images()
     assert again.parent == empty_cache / "images" and again.name == path.name
     digests = [hashlib.sha256(each.read_bytes()).hexdigest() for each in (path, again)]
     assert digests[0] == digests[1]
 
 
 def test_two_runs_at_once(empty_cache: Path) -> None:
-    command = [sys.executable, "-m", "k8s101.cluster.images"]
+    command = [sys.executable, "-m", "k8s101.cluster.images.building"]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     answers = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], answers
@@ -135,19 +136,19 @@ def test_two_runs_at_once(empty_cache: Path) -> None:
 def test_changed_sources_give_another_archive(
     path: Path, tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(images.SOURCES, tmp_path / "images")
+    shutil.copytree(building.SOURCES, tmp_path / "images")
     with (tmp_path / "images/hello/version.go").open("a") as file:
         file.write("// changed\n")
-    monkeypatch.setattr(images, "SOURCES", tmp_path / "images")
-    assert images.ensure_images().name != path.name
+    monkeypatch.setattr(building, "SOURCES", tmp_path / "images")
+    assert building.ensure_images().name != path.name
 
 
 def test_broken_sources_are_a_problem(tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(images.SOURCES, tmp_path / "images")
+    shutil.copytree(building.SOURCES, tmp_path / "images")
     (tmp_path / "images/pause/main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
-    monkeypatch.setattr(images, "SOURCES", tmp_path / "images")
+    monkeypatch.setattr(building, "SOURCES", tmp_path / "images")
     with pytest.raises(Problem, match="building pause failed") as caught:
-        images.ensure_images()
+        building.ensure_images()
     assert "nonsense" in caught.value.where
     assert [file.suffix for file in (empty_cache / "images").iterdir()] == [".lock"]
 
@@ -155,24 +156,24 @@ def test_broken_sources_are_a_problem(tmp_path: Path, empty_cache: Path, monkeyp
 def test_missing_busybox_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="busybox is missing") as caught:
-        images.find_busybox()
+        building.find_busybox()
     assert "apt-get install busybox-static" in caught.value.then
 
 
 def test_dynamic_busybox_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    static = images.find_busybox()
+    static = building.find_busybox()
     dynamic = shutil.which("ls")
     assert dynamic is not None
     (tmp_path / "busybox").symlink_to(dynamic)
     (tmp_path / "busybox-static").symlink_to(static)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert images.find_busybox() == static
+    assert building.find_busybox() == static
 
 
 def test_agnhost_is_an_archive_of_its_own() -> None:
-    archive = Archive(images.ensure_image("agnhost"))
-    assert list(archive.images) == [images.AGNHOST]
-    assert archive.config(images.AGNHOST)["Entrypoint"] == ["/agnhost"]
+    archive = Archive(building.ensure_image("agnhost"))
+    assert list(archive.images) == [building.AGNHOST]
+    assert archive.config(building.AGNHOST)["Entrypoint"] == ["/agnhost"]
 
 
 def test_agnhost_has_the_version_of_its_sources() -> None:
@@ -184,12 +185,12 @@ def test_agnhost_has_the_version_of_its_sources() -> None:
     version = Path(listed.stdout.strip(), "test/images/agnhost/VERSION")
     if not listed.stdout.strip() or not version.is_file():
         pytest.skip("the sources of Kubernetes are not in Go's module cache")
-    assert version.read_text().strip() == images.AGNHOST.rpartition(":")[2]
+    assert version.read_text().strip() == building.AGNHOST.rpartition(":")[2]
 
 
 def test_unknown_image_is_a_problem() -> None:
     with pytest.raises(Problem, match="no image nginx"):
-        images.ensure_image("nginx")
+        building.ensure_image("nginx")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
@@ -197,6 +198,6 @@ def test_archive_belongs_to_the_user_behind_sudo(
     empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUDO_UID", "12345")
-    target = images._archive("sample", [])
-    images._write([Image("registry.example/a:1", ())], target, tmp_path, lambda _: None)
+    target = building._archive("sample", [])
+    building._write([Image("registry.example/a:1", ())], target, tmp_path, lambda _: None)
     assert target.stat().st_uid == 12345 == target.parent.stat().st_uid

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from k8s101.cluster.oci import Entry, Image, write_archive
+from k8s101.cluster.images.oci import Entry, Image, write_archive
 
 
 def sample(place: Path) -> list[Image]:

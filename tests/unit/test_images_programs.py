@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from k8s101.cluster import builds, images
+from k8s101.cluster.images import building
+from k8s101.cluster.programs import builds
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
@@ -23,7 +24,7 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("programs")
     for name in ("hello", "pause"):
-        images._build(name, place, lambda _: None)
+        building._build(name, place, lambda _: None)
     return place
 
 
@@ -52,12 +53,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("check", [("vet", "."), ("test", ".")], ids=["vet", "test"])
 def test_go(name: str, check: tuple[str, ...]) -> None:
     go = builds.find_go((1, 26), lambda _: None)
-    answer = subprocess.run([go, *check], cwd=images.SOURCES / name, capture_output=True, text=True)
+    answer = subprocess.run([go, *check], cwd=building.SOURCES / name, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_programs_are_static(programs: Path) -> None:
-    assert all(images._is_static(programs / name) for name in ("hello", "pause"))
+    assert all(building._is_static(programs / name) for name in ("hello", "pause"))
 
 
 def test_hello_serves_and_ends_in_good_order(programs: Path, started: Callable[..., subprocess.Popen[str]]) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.cluster import images
-from k8s101.cluster.binaries import ensure
-from k8s101.cluster.components.node import SANDBOX_IMAGE
-from k8s101.cluster.image_store import _CONFIG, Ask, _running, clone_template, ensure_template
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.images import building
+from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.stores import _CONFIG, Ask, _running, clone_template, ensure_template
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="containerd's overlay snapshotter needs root")
@@ -32,7 +32,7 @@ def tools() -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    return images.ensure_images()
+    return building.ensure_images()
 
 
 def make_template(cache: Path, archive: Path, containerd: Path, ctr: Path) -> Path:
@@ -74,7 +74,7 @@ def fingerprint(template: Path) -> dict[str, tuple[int, int]]:
 
 def chain_id(reference: str) -> str:
     """Return the name of an image's top layer in the store (image-spec, config.md, "Layer ChainID")."""
-    with tarfile.open(images.ensure_images()) as tar:
+    with tarfile.open(building.ensure_images()) as tar:
         listed = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
     layers = next(entry["Layers"] for entry in listed if entry["RepoTags"] == [reference])
     first, *rest = (f"sha256:{Path(layer).name}" for layer in layers)
@@ -99,10 +99,10 @@ def run_in(place: Path, ask: Ask, reference: str, *command: str) -> subprocess.C
 
 def test_linked_store_has_every_image(ask: Ask) -> None:
     listed = ask("images", "list", "--quiet", 'labels."io.cri-containerd.image"==managed').stdout.split()
-    assert sorted(name for name in listed if not name.startswith("sha256:")) == sorted(images.references())
+    assert sorted(name for name in listed if not name.startswith("sha256:")) == sorted(building.references())
     assert SANDBOX_IMAGE in ask("images", "list", "--quiet", 'labels."io.cri-containerd.pinned"==pinned').stdout
     checked = ask("images", "check", "--quiet").stdout.split()
-    assert set(images.references()) <= set(checked)
+    assert set(building.references()) <= set(checked)
 
 
 def test_kubelet_would_find_the_images(ask: Ask, root: Path) -> None:
@@ -112,15 +112,15 @@ def test_kubelet_would_find_the_images(ask: Ask, root: Path) -> None:
     assert "content readiness" not in log and "not unpacked" not in log
 
 
-@pytest.mark.parametrize("version", images.HELLO_VERSIONS)
+@pytest.mark.parametrize("version", building.HELLO_VERSIONS)
 def test_hello_knows_its_version(ask: Ask, root: Path, version: str) -> None:
-    answer = run_in(root.parent, ask, f"{images.HELLO}:{version}", "/bin/hello", "version")
+    answer = run_in(root.parent, ask, f"{building.HELLO}:{version}", "/bin/hello", "version")
     assert answer.stdout == f"{version}\n", answer.stderr
 
 
 def test_coredns_starts(ask: Ask, root: Path) -> None:
-    answer = run_in(root.parent, ask, images.coredns_reference(), "/coredns", "-version")
-    assert images.coredns_reference().rpartition(":v")[2] in answer.stdout, answer.stderr
+    answer = run_in(root.parent, ask, building.coredns_reference(), "/coredns", "-version")
+    assert building.coredns_reference().rpartition(":v")[2] in answer.stdout, answer.stderr
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_coredns_starts(ask: Ask, root: Path) -> None:
 )
 def test_toolbox(ask: Ask, root: Path, line: str, said: str) -> None:
     script = f"mount -t proc proc /proc; ip link set lo up; {line}"
-    answer = run_in(root.parent, ask, images.TOOLBOX, "/bin/sh", "-c", script)
+    answer = run_in(root.parent, ask, building.TOOLBOX, "/bin/sh", "-c", script)
     assert said in answer.stdout, answer.stdout + answer.stderr
 
 
 def test_template_outlives_what_a_node_removes(ask: Ask, template: Path, root: Path) -> None:
     before = fingerprint(template)
-    for reference in images.references():
+    for reference in building.references():
         assert ask("images", "remove", "--sync", reference).returncode == 0
     for name in ask("images", "list", "--quiet").stdout.split():
         assert ask("images", "remove", "--sync", name).returncode == 0
@@ -156,9 +156,9 @@ def test_template_outlives_what_a_node_removes(ask: Ask, template: Path, root: P
 def test_removed_image_can_be_imported_again(ask: Ask, root: Path) -> None:
     for name in ask("images", "list", "--quiet").stdout.split():
         assert ask("images", "remove", "--sync", name).returncode == 0
-    answer = ask("images", "import", "--local", str(images.ensure_images()))
+    answer = ask("images", "import", "--local", str(building.ensure_images()))
     assert answer.returncode == 0, answer.stderr
-    assert run_in(root.parent, ask, f"{images.HELLO}:1.0.0", "/bin/hello", "version").stdout == "1.0.0\n"
+    assert run_in(root.parent, ask, f"{building.HELLO}:1.0.0", "/bin/hello", "version").stdout == "1.0.0\n"
 
 
 def test_clone_is_kept_until_the_template_changes(template: Path, root: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_clone_holds_nothing_big(root: Path) -> None:
 MOUNTED = """
 import subprocess, sys
 from pathlib import Path
-from k8s101.cluster.image_mounts import mount_layers
+from k8s101.cluster.images.layers import mount_layers
 
 template, root = Path(sys.argv[1]), Path(sys.argv[2])
 for _ in range(2):  # a node that starts again finds directories where the links were

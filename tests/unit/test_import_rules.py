@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 
 PACKAGE = ROOT / "k8s101"
 FRONT_DOORS = {
-    "k8s101.cluster.cluster",  # the facade
-    "k8s101.cluster.settings",  # plain values
-    "k8s101.cluster.identity",  # the label by which the workshop knows its own namespaces
-    "k8s101.cluster.binaries",  # the path of a program
-    "k8s101.cluster.kubeconfig",  # what the official client connects with
+    "k8s101.cluster.facade.cluster",  # the facade
+    "k8s101.cluster.values.settings",  # plain values
+    "k8s101.cluster.access.identity",  # the label by which the workshop knows its own namespaces
+    "k8s101.cluster.programs.binaries",  # the path of a program
+    "k8s101.cluster.access.kubeconfig",  # what the official client connects with
 }
 
 
@@ -84,12 +84,12 @@ def test_a_wrong_component_is_found(line: str) -> None:
     ("line", "wrong"),
     [
         ("from k8s101.cluster import cluster", False),
-        ("from k8s101.cluster.settings import ROOT", False),
+        ("from k8s101.cluster.values.settings import ROOT", False),
         ("from ..cluster.cluster import Component", False),
         ("from k8s101.cluster import process", True),
         ("from ..cluster.backends.base import FULL", True),
-        ("import k8s101.cluster.pki", True),
+        ("import k8s101.cluster.access.pki", True),
     ],
 )
 def test_a_wrong_lesson_is_found(line: str, wrong: bool) -> None:
-    assert bool(wrong_in_lesson(set(imported(line, "k8s101.lesson.draw")))) is wrong
+    assert bool(wrong_in_lesson(set(imported(line, "k8s101.lesson.pictures.draw")))) is wrong

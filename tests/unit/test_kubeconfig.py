@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.cluster.kubeconfig import memory_file
-from k8s101.cluster.pki import Authority, write_kubeconfig
+from k8s101.cluster.access.kubeconfig import memory_file
+from k8s101.cluster.access.pki import Authority, write_kubeconfig
 
 ASK = """
 import os, signal, sys
 from pathlib import Path
 from kubernetes.client import ApiClient, VersionApi
-from k8s101.cluster.api import Api
-from k8s101.cluster.kubeconfig import client_configuration
+from k8s101.cluster.access.api import Api
+from k8s101.cluster.access.kubeconfig import client_configuration
 file = Path(sys.argv[1])
 print(VersionApi(ApiClient(client_configuration(file))).get_code().git_version, Api(file).get("/version")["gitVersion"])
 sys.stdout.flush()

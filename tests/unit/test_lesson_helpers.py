@@ -13,12 +13,13 @@ from kubernetes.client.exceptions import ApiException
 from lesson_fixtures import deployment, lesson
 from urllib3.exceptions import HTTPError
 
-from k8s101.cluster import identity
-from k8s101.cluster.settings import ROOT, Settings
+from k8s101.cluster.access import identity
+from k8s101.cluster.values.settings import ROOT, Settings
 from k8s101.errors import Problem
-from k8s101.lesson import apply, connect, friendly, live, rest, session, tables, wait
-from k8s101.lesson.diagnose import cause
-from k8s101.lesson.session import Api
+from k8s101.lesson.api import apply, connect, friendly, rest, session, tables, wait
+from k8s101.lesson.api.diagnose import cause
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.pictures import live
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import k8s101
-from k8s101.lesson import names
+from k8s101.lesson.api import names
 
 PUBLIC = {
     "connect", "sh", "kubectl", "apply", "show", "wait_for", "forward", "draw",

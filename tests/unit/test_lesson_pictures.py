@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from lesson_fixtures import Object, Recording, deployment, owned, pod, replicaset
 
-from k8s101.lesson import parts, timeline
-from k8s101.lesson.draw import picture
-from k8s101.lesson.graph import Edge, Graph, Node, _node, _owned, _without_idle, open_pod
-from k8s101.lesson.picture import Picture
-from k8s101.lesson.rollout import bounds, last_rollout
+from k8s101.lesson.api.rollout import bounds, last_rollout
+from k8s101.lesson.pictures import parts, timeline
+from k8s101.lesson.pictures.draw import picture
+from k8s101.lesson.pictures.graph import Edge, Graph, Node, _node, _owned, _without_idle, open_pod
+from k8s101.lesson.pictures.picture import Picture
 
 
 def graph_of(*items: Object) -> Graph:

@@ -8,9 +8,10 @@ import pytest
 from lesson_fixtures import lesson
 
 from k8s101.errors import Problem
-from k8s101.lesson import session, symptoms
-from k8s101.lesson.questions import CACHED, NEW, QUESTIONS, WRITE
-from k8s101.lesson.symptoms import OLD, READY, SYMPTOMS
+from k8s101.lesson.api import session
+from k8s101.lesson.faults.faults import symptoms
+from k8s101.lesson.faults.questions import CACHED, NEW, QUESTIONS, WRITE
+from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS
 
 
 def test_every_question_is_a_row_and_no_row_comes_twice() -> None:

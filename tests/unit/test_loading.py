@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8s101.cluster.images import HELLO, ensure_images
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.images.building import HELLO, ensure_images
+from k8s101.cluster.values.settings import ROOT
 
 CALLS = [
     ("kind", None, ["load", "image-archive", "{archive}", "--name", "kind"]),

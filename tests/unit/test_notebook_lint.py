@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from notebook_fixtures import cell_named, display, load, make_tree, path_of, save, stream
 
 from k8s101.notebook.document import Tree, make_cell
-from k8s101.notebook.lint import lint, rules
+from k8s101.notebook.lint.registry import lint, rules
 
 Damage = Callable[[NotebookNode, Tree], None]
 

@@ -13,8 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from k8s101.errors import Problem
-from k8s101.lesson import session
-from k8s101.notebook import needs, recorded
+from k8s101.lesson.api import session
+from k8s101.lesson.cells import needs, recorded
 from k8s101.notebook.document import write_atomically
 
 FULL = {"containers": True, "node_faults": True}

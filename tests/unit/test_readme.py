@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 import pytest
 
-from k8s101 import cli, readme
-from k8s101.cluster.settings import ROOT
+from k8s101 import cli
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds
 from k8s101.notebook.document import code_cells, read
+from tools import readme
 
 TEXTS = ("README.md", "CONTRIBUTING.md")
 LINK = re.compile(r"\]\(([^)#\s]+)")
@@ -33,7 +34,7 @@ def sources() -> list[Path]:
 
 
 def test_derived_parts_are_up_to_date() -> None:
-    assert readme.render(text("README.md")) == text("README.md"), "python -m k8s101.readme"
+    assert readme.render(text("README.md")) == text("README.md"), "python -m tools.readme"
 
 
 def test_a_missing_marker_is_found() -> None:

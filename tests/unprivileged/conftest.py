@@ -9,7 +9,7 @@ import pytest
 from small_machine import SmallMachine
 
 from k8s101.cluster.backends import simulated
-from k8s101.cluster.binaries import ensure
+from k8s101.cluster.programs.binaries import ensure
 
 
 @pytest.fixture(scope="session", autouse=True)

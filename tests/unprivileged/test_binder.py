@@ -8,7 +8,7 @@ import time
 from small_machine import SmallMachine
 from waiting import eventually
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 
 PATH = f"{ROOT / '.venv/bin'}:/usr/bin:/bin"
 LESSON = "from k8s101 import connect; connect('deployments')"

@@ -19,10 +19,10 @@ from lab import TOOLBOX, pod, service
 from small_machine import AN_OUTSIDE, Finished, SmallMachine
 from waiting import eventually
 
+from k8s101.cluster.access.pki import Authority
 from k8s101.cluster.backends import guest
-from k8s101.cluster.pki import Authority
-from k8s101.cluster.progress import quiet
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.progress import quiet
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
 
 HELLO = "docker.io/kubernetes101/hello:1.0.0"
@@ -132,7 +132,7 @@ import requests
 from k8s101 import connect, forward, kubectl, wait_for
 from k8s101.cluster import cluster
 from k8s101.cluster.backends import guest
-from k8s101.cluster.pki import Authority
+from k8s101.cluster.access.pki import Authority
 api = connect("forward")
 kubectl("create deployment one --image=docker.io/kubernetes101/hello:1.0.0")
 wait_for("deployment/one", "rolled out")

@@ -7,7 +7,7 @@ import shutil
 
 from small_machine import SmallMachine
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds, lessons
 from k8s101.notebook.document import read
 

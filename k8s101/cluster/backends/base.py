@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from ..api import Api
-from ..progress import Report
-from ..settings import Settings
-
-Manifest = dict[str, Any]
-Get = Callable[[str], Manifest]
-"""Returns the object at a path of the API, or an empty one if there is none."""
+from k8s101.cluster.access.api import Api, Get
+from k8s101.cluster.values.progress import Report
+from k8s101.cluster.values.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ FULL = Capabilities(containers=True, host_network=True, control_plane_faults=Tru
 
 
 @dataclass(frozen=True)
-class Parts:
+class Supplies:
     """What a start needs, found or made before it.
 
     Args:
@@ -55,7 +51,7 @@ class Backend(Protocol):
     def check(self) -> None:
         """Check what the machine has; a Problem says what is missing."""
 
-    def prepare(self, report: Report) -> Parts:
+    def prepare(self, report: Report) -> Supplies:
         """Find or make programs and images."""
 
     def create(self, state: Path, node_count: int) -> Settings:
@@ -64,7 +60,7 @@ class Backend(Protocol):
     def running(self, settings: Settings) -> bool:
         """Tell whether its processes run."""
 
-    def start(self, settings: Settings, parts: Parts) -> None:
+    def start(self, settings: Settings, parts: Supplies) -> None:
         """Write all files and start everything; what exists of its identity is kept."""
 
     def connect(self, settings: Settings) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import requests
 
-from ...errors import Problem
-from .. import identity, probe
-from ..api import Api
-from ..binaries import ensure
-from ..progress import Report
-from ..settings import Settings
-from .base import Capabilities, Get, Parts
+from k8s101.cluster.access import identity, probe
+from k8s101.cluster.access.api import Api, Get
+from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.progress import Report
+from k8s101.cluster.values.settings import Settings
+from k8s101.errors import Problem
 
 NAMESPACE_SECONDS = 60
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
@@ -36,9 +36,9 @@ def create(state: Path, node_count: int) -> Settings:
     raise Problem("which cluster is not said", where="k8s101 up --backend existing", then="k8s101 up --kubeconfig FILE")
 
 
-def prepare(report: Report) -> Parts:
+def prepare(report: Report) -> Supplies:
     """Find or make kubectl."""
-    return Parts(ensure(["kubectl"], report))
+    return Supplies(ensure(["kubectl"], report))
 
 
 def running(settings: Settings) -> bool:
@@ -46,7 +46,7 @@ def running(settings: Settings) -> bool:
     return True
 
 
-def start(settings: Settings, parts: Parts) -> None:
+def start(settings: Settings, parts: Supplies) -> None:
     """Others start it."""
 
 

@@ -9,19 +9,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ...errors import Problem
-from .. import guest_control, guest_store, host, identity, images, kernel, objects, uml
-from ..api import Api
-from ..binaries import ensure
-from ..components import gvproxy, konnectivity
-from ..components.node import TOOLS as NODE_TOOLS
-from ..pki import Authority
-from ..process import Program
-from ..progress import Report
-from ..settings import CANDIDATE_RANGES, Settings, invoking_user
-from . import local
-from .base import Capabilities, Parts
-from .node_files import write_identity
+from k8s101.cluster.access import identity
+from k8s101.cluster.access.api import Api
+from k8s101.cluster.access.pki import Authority
+from k8s101.cluster.backends import local, objects
+from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.components import gvproxy, konnectivity
+from k8s101.cluster.guest import control, store, uml
+from k8s101.cluster.host import host
+from k8s101.cluster.images import building
+from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
+from k8s101.cluster.node.files import write_identity
+from k8s101.cluster.programs import kernel
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.supervisor.process import Process
+from k8s101.cluster.values.progress import Report
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings, invoking_user
+from k8s101.errors import Problem
 
 TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS, *konnectivity.TOOLS, "gvproxy")
 MOST_NODES = 9
@@ -60,7 +64,7 @@ def check() -> None:
         )
 
 
-def prepare(report: Report) -> Parts:
+def prepare(report: Report) -> Supplies:
     """Find or make programs, kernel, images and the disk that holds them.
 
     Raises:
@@ -69,8 +73,8 @@ def prepare(report: Report) -> Parts:
     program = kernel.ensure_kernel(report)
     uml.check_starts(program)
     tools = ensure(TOOLS, report)
-    store = guest_store.ensure_store(program, images.ensure_images(report), tools, report)
-    return Parts(tools | {kernel.NAME: program}, store)
+    disk = store.ensure_store(program, building.ensure_images(report), tools, report)
+    return Supplies(tools | {kernel.NAME: program}, disk)
 
 
 def create(state: Path, node_count: int) -> Settings:
@@ -100,7 +104,7 @@ def running(settings: Settings) -> bool:
     return host.process(settings) is not None
 
 
-def start(settings: Settings, parts: Parts) -> None:
+def start(settings: Settings, parts: Supplies) -> None:
     """Write all files and start the control plane and the guest."""
     assert parts.images is not None, "prepare makes the disk of images"
     stop(settings)
@@ -117,9 +121,9 @@ def start(settings: Settings, parts: Parts) -> None:
     programs = [
         *host.control_plane_programs(settings, parts.tools, *flags),
         konnectivity.server(settings, parts.tools["konnectivity-server"]),
-        Program("guest", (sys.executable, "-m", "k8s101.cluster.guest_launch", str(settings.state)), priority=5),
+        Process("guest", (sys.executable, "-m", "k8s101.cluster.guest.launch", str(settings.state)), priority=5),
     ]
-    local.start(settings, programs, parts.tools["etcdctl"], guest_control.OUTSIDE)
+    local.start(settings, programs, parts.tools["etcdctl"], control.OUTSIDE)
 
 
 def _write_identities(settings: Settings) -> None:
@@ -135,7 +139,7 @@ def _write_identities(settings: Settings) -> None:
         write_identity(settings, name, index, gvproxy.api_server(settings))
 
 
-def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> None:
+def _write_guest(settings: Settings, tools: dict[str, Path], images: Path) -> None:
     """Write what the guest reads of this machine, and its disk if there is none yet."""
     directory = settings.state / gvproxy.DIRECTORY
     plan = {
@@ -146,9 +150,9 @@ def _write_guest(settings: Settings, tools: dict[str, Path], store: Path) -> Non
     (directory / "guest.json").write_text(json.dumps(plan))
     (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))
     (directory / "images.img").unlink(missing_ok=True)
-    (directory / "images.img").symlink_to(store)
+    (directory / "images.img").symlink_to(images)
     if not (disk := directory / "disk.img").exists():
-        guest_store.make_disk(disk)
+        store.make_disk(disk)
 
 
 def connect(settings: Settings) -> None:

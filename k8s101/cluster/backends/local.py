@@ -8,9 +8,9 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from .. import host
-from ..process import SUPERVISORD, Program
-from ..settings import LOOPBACK, Ports, Settings
+from k8s101.cluster.host import host
+from k8s101.cluster.supervisor.process import SUPERVISORD, Process
+from k8s101.cluster.values.settings import LOOPBACK, Ports, Settings
 
 PORT_RANGE = range(16000, 30000)
 """Below the ports that the kernel gives to outgoing connections, and below those of NodePorts."""
@@ -37,7 +37,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def start(settings: Settings, programs: Iterable[Program], etcdctl: Path, control: str = host.CONTROL) -> None:
+def start(settings: Settings, programs: Iterable[Process], etcdctl: Path, control: str = host.CONTROL) -> None:
     """Start the supervisor and with it these programs.
 
     Args:

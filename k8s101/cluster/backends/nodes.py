@@ -15,18 +15,24 @@ from pathlib import Path
 
 import psutil
 
-from ...errors import Problem
-from .. import cgroups, host, identity, images, objects, router
-from ..api import Api
-from ..binaries import ensure
-from ..components.node import SANDBOX_IMAGE, has_capability
-from ..components.node import TOOLS as NODE_TOOLS
-from ..image_store import ensure_template
-from ..process import Program
-from ..progress import Report
-from ..settings import CANDIDATE_RANGES, Ranges, Settings, invoking_user
-from .base import FULL, Capabilities, Parts
-from .node_files import write_node_files, write_plan
+from k8s101.cluster.access import identity
+from k8s101.cluster.access.api import Api
+from k8s101.cluster.backends import objects
+from k8s101.cluster.backends.base import FULL, Capabilities, Supplies
+from k8s101.cluster.host import host
+from k8s101.cluster.images import building
+from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.stores import ensure_template
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.linux.capabilities import has_capability
+from k8s101.cluster.node import router
+from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
+from k8s101.cluster.node.files import write_node_files, write_plan
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.supervisor.process import Process
+from k8s101.cluster.values.progress import Report
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, Ranges, Settings, invoking_user
+from k8s101.errors import Problem
 
 verify = identity.verify
 
@@ -140,9 +146,9 @@ def _runs(owner: Path | None) -> bool:
     return owner is not None and host.process(Settings(owner)) is not None
 
 
-def prepare(report: Report) -> Parts:
+def prepare(report: Report) -> Supplies:
     """Find or make programs and images."""
-    return Parts(ensure(TOOLS, report), images.ensure_images(report))
+    return Supplies(ensure(TOOLS, report), building.ensure_images(report))
 
 
 def choose_ranges() -> Ranges:
@@ -182,12 +188,12 @@ def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None
     host.write_config(settings, programs, tools["etcdctl"])
 
 
-def _nodes(settings: Settings) -> list[Program]:
+def _nodes(settings: Settings) -> list[Process]:
     """Return one program a node, also for those that a lesson may add; a dead node stays dead."""
     return [
-        Program(
+        Process(
             name := f"worker-{index}",
-            (sys.executable, "-m", "k8s101.cluster.node", str(settings.state), name),
+            (sys.executable, "-m", "k8s101.cluster.node.node", str(settings.state), name),
             autostart=name in settings.nodes,
             autorestart=False,
             stop_signal="KILL",
@@ -206,7 +212,7 @@ def dns_answers(settings: Settings) -> bool:
         return False
 
 
-def start(settings: Settings, parts: Parts) -> None:
+def start(settings: Settings, parts: Supplies) -> None:
     """Start the host supervisor, and with it all components, in a network namespace of its own.
 
     Raises:
@@ -216,7 +222,7 @@ def start(settings: Settings, parts: Parts) -> None:
     _refuse_second(settings.state)
     stop(settings)
     configure(settings, parts.tools, parts.images)
-    command = [sys.executable, "-m", "k8s101.cluster.router", str(settings.state)]
+    command = [sys.executable, "-m", "k8s101.cluster.node.router", str(settings.state)]
     command = ["unshare", "--net", "--", *command]
     if cgroups.is_v2() and cgroups.under_systemd():
         unit = ["systemd-run", "--quiet", "--collect", "--unit=k8s101", "--property=Delegate=yes"]

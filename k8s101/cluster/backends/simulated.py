@@ -8,16 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from ...errors import Problem
-from .. import host, identity, objects
-from ..api import Api
-from ..binaries import ensure
-from ..components import kwok
-from ..pki import Authority, write_kubeconfig
-from ..progress import Report
-from ..settings import CANDIDATE_RANGES, LOOPBACK, Settings, invoking_user
-from . import local
-from .base import Capabilities, Manifest, Parts
+from k8s101.cluster.access import identity
+from k8s101.cluster.access.api import Api, Manifest
+from k8s101.cluster.access.pki import Authority, write_kubeconfig
+from k8s101.cluster.backends import local, objects
+from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.components import kwok
+from k8s101.cluster.host import host
+from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.progress import Report
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, LOOPBACK, Settings, invoking_user
+from k8s101.errors import Problem
 
 TOOLS = (*host.CONTROL_PLANE_TOOLS, "kwok")
 MOST_NODES = 5000
@@ -48,9 +49,9 @@ def create(state: Path, node_count: int) -> Settings:
     return Settings(state, "simulated", ranges, node_count, (user.uid, user.gid), local.free_ports())
 
 
-def prepare(report: Report) -> Parts:
+def prepare(report: Report) -> Supplies:
     """Find or make programs."""
-    return Parts(ensure(TOOLS, report))
+    return Supplies(ensure(TOOLS, report))
 
 
 def running(settings: Settings) -> bool:
@@ -58,7 +59,7 @@ def running(settings: Settings) -> bool:
     return host.process(settings) is not None
 
 
-def start(settings: Settings, parts: Parts) -> None:
+def start(settings: Settings, parts: Supplies) -> None:
     """Write all files and start the control plane and KWOK."""
     stop(settings)
     settings = local.renew_ports(settings, (*local.KUBECONFIGS, kwok.KUBECONFIG))

@@ -1,7 +1,7 @@
 """gvproxy, the guest's network: Ethernet on a socket on one side, ordinary connections of the user on the other.
 
 It would connect to any address that the guest asks for, so the guest knows no route but the one to our own
-address, and its packet filter lets only two ports of it pass (see `guest_init.py`).
+address, and its packet filter lets only two ports of it pass (see `guest/init.py`).
 Keys of the configuration: pkg/types of github.com/containers/gvisor-tap-vsock, version 0.8.
 """
 
@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import yaml
 
-from ...errors import Problem
-from ..rpc import UnixConnection
-from ..settings import LOOPBACK, Settings
+from k8s101.cluster.supervisor.rpc import UnixConnection
+from k8s101.cluster.values.settings import LOOPBACK, Settings
+from k8s101.errors import Problem
 
 DIRECTORY = "guest"
 """The guest's own directory below the state directory."""

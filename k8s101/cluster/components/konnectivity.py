@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from ..pki import Authority, write_private
-from ..process import Program
-from ..settings import LOOPBACK, Settings
+from k8s101.cluster.access.pki import Authority, write_private
+from k8s101.cluster.supervisor.process import Process
+from k8s101.cluster.values.settings import LOOPBACK, Settings
 
 TOOLS = ("konnectivity-server", "konnectivity-agent")
 
@@ -41,10 +41,10 @@ def write_files(settings: Settings) -> tuple[str, ...]:
     return (f"--egress-selector-config-file={path}",)
 
 
-def server(settings: Settings, binary: Path) -> Program:
+def server(settings: Settings, binary: Path) -> Process:
     """Return the server, for agents on loopback only and for the API server at a socket."""
     pki, ports = settings.pki, settings.ports
-    return Program(
+    return Process(
         "konnectivity-server",
         (
             str(binary),
@@ -66,7 +66,7 @@ def server(settings: Settings, binary: Path) -> Program:
     )
 
 
-def agent(settings: Settings, binary: Path, pki: Path) -> Program:
+def agent(settings: Settings, binary: Path, pki: Path) -> Process:
     """Return the agent.
 
     Args:
@@ -74,7 +74,7 @@ def agent(settings: Settings, binary: Path, pki: Path) -> Program:
         binary: its program.
         pki: where it finds the files of `write_files`.
     """
-    return Program(
+    return Process(
         "konnectivity-agent",
         (
             str(binary),

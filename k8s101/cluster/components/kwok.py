@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..process import Program
-from ..settings import KUBERNETES_VERSION, LOOPBACK, ROOT, Settings
+from k8s101.cluster.supervisor.process import Process
+from k8s101.cluster.values.settings import KUBERNETES_VERSION, LOOPBACK, ROOT, Settings
 
 LABEL = {"type": "kwok"}
 """By this label KWOK knows its nodes; other tools use the same one."""
@@ -30,12 +30,12 @@ NODE_RESOURCES = {"cpu": "1", "memory": "1Gi", "pods": "110"}
 """As a real node of the workshop; lessons about scheduling fill it."""
 
 
-def program(settings: Settings, binary: Path) -> Program:
+def program(settings: Settings, binary: Path) -> Process:
     """Return KWOK for the nodes that bear our label."""
     pki, port = settings.pki, settings.ports.kubelet
     lease = LEASE_SECONDS_OF_MANY if settings.has_many_nodes else LEASE_SECONDS
     selector = ",".join(f"{key}={value}" for key, value in LABEL.items())
-    return Program(
+    return Process(
         "kwok",
         (
             str(binary),
@@ -58,11 +58,11 @@ def program(settings: Settings, binary: Path) -> Program:
     )
 
 
-def gate(settings: Settings) -> Program:
+def gate(settings: Settings) -> Process:
     """Return the proxy that keeps what is meant for simulated Pods from leaving the machine."""
     allowed = f"{LOOPBACK}:{settings.ports.kubelet}"
-    command = (sys.executable, "-m", "k8s101.cluster.gate", str(settings.state / GATE), allowed)
-    return Program("gate", command, priority=15)
+    command = (sys.executable, "-m", "k8s101.cluster.components.gate", str(settings.state / GATE), allowed)
+    return Process("gate", command, priority=15)
 
 
 def write_egress(settings: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k8s101.cluster.settings import ROOT
+from k8s101.cluster.values.settings import ROOT
 
 
 def written() -> list[str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.control import component
-from k8s101.lesson.diagnose import cause, pods_of
-from k8s101.lesson.faults import RIDDLES
-from k8s101.lesson.names import ready
-from k8s101.lesson.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.symptoms import OLD, seen
-from k8s101.lesson.wait import poll, settled
+from k8s101.lesson.api.control import component
+from k8s101.lesson.api.diagnose import cause, pods_of
+from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import poll, settled
+from k8s101.lesson.faults.faults import RIDDLES
+from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
+from k8s101.lesson.faults.symptoms import OLD, seen
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 RUN_SECONDS = 20
 BINARY = b"k8s\0"

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.control import component
-from k8s101.lesson.diagnose import pods_of
-from k8s101.lesson.names import ready
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import settled
+from k8s101.lesson.api.control import component
+from k8s101.lesson.api.diagnose import pods_of
+from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 ROLLOUT_SECONDS = 20
 FOLLOW_SECONDS = 120

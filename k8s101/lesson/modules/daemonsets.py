@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import requests
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, why_pod
-from k8s101.lesson.names import owner, ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import settled
+from k8s101.lesson.api.diagnose import pods_of, why_pod
+from k8s101.lesson.api.names import owner, ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 CALLS = 40
 CALL_SECONDS = 5

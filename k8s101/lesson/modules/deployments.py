@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from k8s101.errors import Problem
-from k8s101.lesson import graph
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of
-from k8s101.lesson.names import condition, owner, ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.rollout import Rollout, last_rollout
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import settled
+from k8s101.lesson.api.diagnose import pods_of
+from k8s101.lesson.api.names import condition, owner, ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.rollout import Rollout, last_rollout
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
+from k8s101.lesson.pictures import graph
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 
 def _hello(api: Api) -> Object:

@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 import requests
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, ready_endpoints
-from k8s101.lesson.forward import Forward, forward
-from k8s101.lesson.names import ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll, rolled_out, settled
+from k8s101.lesson.api.diagnose import pods_of, ready_endpoints
+from k8s101.lesson.api.forward import Forward, forward
+from k8s101.lesson.api.names import ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import poll, rolled_out, settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 START_SECONDS, REACTION_SECONDS = 40, 15
 """How long a slow start, and a probe's notice, may take."""

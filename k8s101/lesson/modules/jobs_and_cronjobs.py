@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import why_workload
-from k8s101.lesson.names import condition, owner
-from k8s101.lesson.rest import Object
-from k8s101.lesson.schedule import distance
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll
+from k8s101.lesson.api.diagnose import why_workload
+from k8s101.lesson.api.names import condition, owner
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.schedule import distance
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import poll
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 DUE = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """The annotation that says when a run was due; runs made by hand have none."""

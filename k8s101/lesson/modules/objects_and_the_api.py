@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, why_service
-from k8s101.lesson.names import ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import settled
+import yaml
+
+from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api.diagnose import pods_of, why_service
+from k8s101.lesson.api.names import ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 FAMILIES = {
     "workloads": ("Pod", "ReplicaSet", "Job", "CronJob", "DaemonSet", "StatefulSet", "Deployment"),
@@ -32,13 +35,9 @@ def home(kind: str) -> str:
     Args:
         kind: one of `FAMILIES`.
     """
-    # reading notebooks needs a library that takes a second to import; other modules only ask this one's questions
-    from k8s101.notebook import coverage
-    from k8s101.notebook.document import Tree
-
     slug = {"EndpointSlice": "endpoints"}.get(kind, kind.lower())
-    rows = {row.tag: row for row in coverage.load(Tree())}
-    return rows[f"slide:kind-{slug}"].modules[-1]
+    rows = yaml.safe_load((ROOT / "notebooks/coverage.yml").read_text(encoding="utf-8"))["rows"]
+    return str(next(row["modules"][-1] for row in rows if row["row"] == f"slide:kind-{slug}"))
 
 
 def _without_namespace(before: Before, api: Api) -> str:

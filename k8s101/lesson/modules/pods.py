@@ -11,12 +11,12 @@ from kubernetes.stream import stream
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import HOPELESS, why_pod
-from k8s101.lesson.names import pod_state, ready
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll
+from k8s101.lesson.api.diagnose import HOPELESS, why_pod
+from k8s101.lesson.api.names import pod_state, ready
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import poll
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 READY_SECONDS = 30
 LOG_SECONDS = 10

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from k8s101.errors import Problem
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of
-from k8s101.lesson.names import ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import poll, settled
+from k8s101.lesson.api.diagnose import pods_of
+from k8s101.lesson.api.names import ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import poll, settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 TAINT = "dedicated"
 BUDGET_SECONDS = 15

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from kubernetes.client.exceptions import ApiException
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import ready_endpoints, why_service
-from k8s101.lesson.names import ready
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.shell import kubectl_path, run
+from k8s101.lesson.api.diagnose import ready_endpoints, why_service
+from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.shell import kubectl_path, run
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 ANSWER_SECONDS = 10
 LIST_SECONDS = 5

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from kubernetes.client.exceptions import ApiException
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.diagnose import pods_of, why_service
-from k8s101.lesson.names import ready, version
-from k8s101.lesson.rest import Object
-from k8s101.lesson.session import Api
-from k8s101.lesson.wait import settled
+from k8s101.lesson.api.diagnose import pods_of, why_service
+from k8s101.lesson.api.names import ready, version
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 ANSWER_SECONDS = 5
 

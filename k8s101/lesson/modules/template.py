@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from k8s101.lesson.bank import Before, Exercise, Finding, Question
-from k8s101.lesson.names import ready
-from k8s101.lesson.session import Api
+from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.session import Api
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
 
 
 def _tree(before: Before, api: Api) -> str:

@@ -1,0 +1,71 @@
+"""The kinds of clusters, and which one this user gets on this machine.
+
+Run as a program, `python -m k8s101.cluster.backends.kinds KIND…` makes what these kinds need beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+import click
+
+from k8s101.cluster.backends import existing, guest, nodes, simulated
+from k8s101.cluster.backends.base import Backend, Supplies
+from k8s101.cluster.values.progress import display
+from k8s101.errors import Problem
+
+BACKENDS: Mapping[str, Backend] = {"nodes": nodes, "guest": guest, "simulated": simulated, "existing": existing}
+
+MADE = ("nodes", "guest", "simulated")
+"""Those that `up` makes, the most real one first; the other one is named by its kubeconfig."""
+
+
+def most_real() -> str:
+    """Return the backend of a new cluster, as far as it can be told without trying."""
+    if nodes.possible():
+        return "nodes"
+    return "guest" if guest.possible() else "simulated"
+
+
+def prepare(name: str | None, tell: Callable[[str], None]) -> tuple[str, Supplies]:
+    """Check the machine and make what a start needs; return the backend and that.
+
+    Args:
+        name: the backend; the most real one that can start if left out.
+        tell: called with a line that says why it is not a more real one.
+
+    Raises:
+        Problem: the machine lacks something.
+    """
+    wanted = name or most_real()
+    try:
+        return wanted, _prepared(wanted)
+    except Problem as problem:
+        if name or wanted != "guest":
+            raise
+        tell(f"nodes are simulated here: {problem.found}")
+        return "simulated", _prepared("simulated")
+
+
+def _prepared(name: str) -> Supplies:
+    BACKENDS[name].check()
+    with display() as report:
+        return BACKENDS[name].prepare(report)
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, required=True, type=click.Choice(MADE))
+def main(kinds: tuple[str, ...]) -> None:
+    """Make the programs, images and kernels that these kinds of clusters need."""
+    try:
+        with display() as report:
+            for kind in kinds:
+                BACKENDS[kind].prepare(report)
+    except Problem as problem:
+        click.echo(problem, err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The objects that the workshop itself writes into its clusters: nodes, and files below `manifests/`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import yaml
+
+from k8s101.cluster.access.api import Api
+from k8s101.cluster.components import kwok
+from k8s101.cluster.values.settings import ROOT, Settings
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+USUAL_DNS = "10.96.0.10"
+"""The address of the cluster's DNS as it stands in the files."""
+
+
+def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
+    """Return the Node object that a kubelet, or KWOK, will find: its Pod range and labels.
+
+    Args:
+        settings: the cluster's settings.
+        name: name of the node.
+        index: its number, counted from 1.
+    """
+    pods = str(settings.ranges.pods_of(index))
+    labels = {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}"}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"podCIDR": pods, "podCIDRs": [pods]},
+    }
+    return kwok.simulated(manifest, settings.ports.kubelet) if settings.backend == "simulated" else manifest
+
+
+def ready_nodes(api: Api, since: dt.datetime) -> set[str]:
+    """Return the names of the nodes that are ready and were heard of since a moment.
+
+    Args:
+        api: a session with the cluster.
+        since: what a node said before its cluster was stopped still stands in its status.
+    """
+    alive = {name for name, renewed in leases(api).items() if renewed >= since}
+    return alive & {item["metadata"]["name"] for item in api.get("/api/v1/nodes")["items"] if _is_ready(item)}
+
+
+def leases(api: Api) -> dict[str, dt.datetime]:
+    """Return when each node was last heard of."""
+    items = api.get(LEASES)["items"]
+    return {item["metadata"]["name"]: dt.datetime.fromisoformat(item["spec"]["renewTime"]) for item in items}
+
+
+def _is_ready(item: dict[str, Any]) -> bool:
+    conditions = item.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def apply_files(api: Api, settings: Settings, *patterns: str) -> None:
+    """Apply files below `manifests/` with the cluster's own DNS address.
+
+    Args:
+        api: a session with the cluster.
+        settings: its settings.
+        patterns: which files, such as `base/*.yaml`.
+    """
+    for pattern in patterns:
+        for path in sorted((ROOT / "manifests").glob(pattern)):
+            text = path.read_text().replace(USUAL_DNS, str(settings.ranges.dns))
+            for manifest in yaml.safe_load_all(text):
+                api.apply(manifest)

@@ -1,0 +1,298 @@
+"""The facade: bring a cluster up, find it again, look at it, take it apart, take it down."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import time
+import xmlrpc.client
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from k8s101.cluster.access import identity
+from k8s101.cluster.access.api import Api, Get
+from k8s101.cluster.backends import objects
+from k8s101.cluster.backends.base import Backend, Capabilities
+from k8s101.cluster.backends.kinds import BACKENDS, prepare
+from k8s101.cluster.facade import place
+from k8s101.cluster.facade.part import Part, log_file
+from k8s101.cluster.host import host
+from k8s101.cluster.supervisor import rpc
+from k8s101.cluster.values.parts import PAUSED, PartState, expected_parts
+from k8s101.cluster.values.settings import Settings
+from k8s101.errors import Problem
+
+READY_SECONDS = 120
+"""How long a start may take before it counts as failed; slow machines need half a minute."""
+
+LOOK_EVERY = dt.timedelta(seconds=1)
+
+Report = Callable[[str], None]
+
+
+def find(state: Path | None = None) -> Cluster | None:
+    """Return the cluster of a state directory, running or not, or None.
+
+    Raises:
+        Problem: the directory is another user's, or damaged.
+    """
+    try:
+        return Cluster(Settings.load(state or place.state_dir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+class Cluster:
+    """One cluster, known by its settings.
+
+    Args:
+        settings: where it is and how it is laid out.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    def backend(self) -> Backend:
+        """How this kind of cluster is made."""
+        return BACKENDS[self.settings.backend]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the whole cluster is the workshop's, not only namespaces in it."""
+        return self.settings.backend != "existing"
+
+    @property
+    def startable(self) -> bool:
+        """Whether this user may start it."""
+        uid = os.getuid()
+        return uid == 0 or (self.settings.backend != "nodes" and uid == self.settings.owner[0])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What notebooks may rely on."""
+        return self.backend.capabilities(self.settings)
+
+    @property
+    def api(self) -> Api:
+        """A session with the API server, as administrator."""
+        return Api(self.settings.kubeconfig)
+
+    @property
+    def identity(self) -> str:
+        """The random id that the cluster got at its first start."""
+        return identity.read(self.settings)
+
+    def verify(self, get: Get) -> None:
+        """Check, before anything is written, that the right cluster answers.
+
+        Args:
+            get: returns the object at a path of the API, or an empty one if there is none.
+
+        Raises:
+            Problem: another cluster answers.
+        """
+        self.backend.verify(self.settings, get)
+
+    def control(self, verb: str, *arguments: Any) -> Any:
+        """Ask the host supervisor for one of the verbs of `control.Control`.
+
+        Raises:
+            Problem: it does not run, may not be asked, or knows no such name.
+        """
+        if not self.ours:
+            raise Problem(
+                "the parts of this cluster are in the hands of others", where=self.api.server, then="ask them"
+            )
+        proxy = rpc.client(self.settings.control_socket)
+        try:
+            return getattr(proxy.k8s101, verb)(*arguments)
+        except PermissionError as error:
+            raise Problem(
+                "this cluster belongs to another user",
+                where=str(self.settings.control_socket),
+                then="ask its owner, or use sudo",
+            ) from error
+        except TimeoutError as error:
+            raise Problem(
+                "the cluster's supervisor does not answer", where=str(self.settings.control_socket), then="k8s101 up"
+            ) from error
+        except OSError as error:
+            raise Problem("the cluster is not running", where=str(self.settings.state), then="k8s101 up") from error
+        except xmlrpc.client.ProtocolError as error:
+            raise Problem(
+                f"the supervisor failed to {verb} {' '.join(map(str, arguments))}",
+                where=str(self.settings.logs / "supervisord.log"),
+                then="k8s101 logs supervisord",
+            ) from error
+        except xmlrpc.client.Fault as fault:
+            return self._explain(fault, verb, arguments)
+
+    def _explain(self, fault: xmlrpc.client.Fault, verb: str, arguments: tuple[Any, ...]) -> None:
+        words = fault.faultString
+        if words.startswith(("ALREADY_STARTED", "NOT_RUNNING")):
+            return
+        name = str(arguments[0]) if arguments else ""
+        if words.startswith("BAD_NAME"):
+            known = ", ".join(part.name for part in self.parts())
+            raise Problem(f"nothing is called {name!r}", where=str(self.settings.state), then=f"one of: {known}")
+        raise Problem(f"{verb} {name}: {words}", where=str(self.settings.control_socket), then="k8s101 status")
+
+    def parts(self) -> list[PartState]:
+        """Return the parts that should run, whether they do or not."""
+        return expected_parts(self.processes(), self.settings.nodes)
+
+    def processes(self) -> list[PartState]:
+        """Return all supervised processes; none of a cluster that others run."""
+        if not self.ours:
+            return []
+        return [PartState(row["name"], row["state"], row["pid"]) for row in self.control("status")]
+
+    def part(self, name: str) -> Part:
+        """Return a component or node by name."""
+        return Part(self, name)
+
+    def running(self) -> bool:
+        """Tell whether its processes run."""
+        return self.backend.running(self.settings)
+
+    def wait_ready(self, report: Report) -> None:
+        """Wait until every node is Ready and what else the backend waits for holds.
+
+        Raises:
+            Problem: it took longer than two minutes, or a node died.
+        """
+        api, nodes = self.api, set(self.settings.nodes)
+        started = next_look = self._nodes_since()
+
+        def ready() -> bool:
+            nonlocal next_look
+            if dt.datetime.now(dt.UTC) > next_look:
+                next_look = dt.datetime.now(dt.UTC) + LOOK_EVERY
+                self._refuse_dead_nodes()
+            return nodes <= objects.ready_nodes(api, started)
+
+        if nodes:
+            api.wait("nodes Ready", ready, READY_SECONDS)
+            report(f"{len(nodes)} nodes ready")
+        for what, condition in self.backend.waits(self.settings).items():
+            api.wait(what, condition, READY_SECONDS)
+            report(what)
+
+    def _nodes_since(self) -> dt.datetime:
+        """Return when what runs the nodes started; what they reported before tells nothing."""
+        guests = [row["start"] for row in self.control("status") if row["name"] == "guest"] if self.ours else []
+        return max([host.started_at(self.settings), *(dt.datetime.fromtimestamp(start, dt.UTC) for start in guests)])
+
+    def _refuse_dead_nodes(self) -> None:
+        for part in self.processes():
+            if part.name in self.settings.nodes and part.state == "EXITED":
+                log = log_file(self.settings, part.name)
+                last = "\n".join(log.read_text(errors="replace").splitlines()[-3:])
+                raise Problem(f"{part.name} died:\n{last}", where=str(log), then="k8s101 doctor")
+
+    def populate(self) -> None:
+        """Write what every cluster has: its nodes, access rules, DNS and identity."""
+        self.backend.populate(self.settings, self.api)
+
+
+def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cluster:
+    """Start the cluster, or repair what is not running of it; nothing happens to one that runs.
+
+    Args:
+        report: called with a line for each finished step.
+        backend: kind of a new cluster; the most real one that can start if left out.
+        node_count: worker nodes of a new cluster.
+
+    Raises:
+        Problem: the machine lacks something, or a part did not become ready.
+    """
+    state = place.state_dir()
+    known = find(state)
+    if known and backend not in (None, known.settings.backend):
+        kind = known.settings.backend
+        raise Problem(f"a cluster of the kind {kind} is here already", where=str(state), then="k8s101 down")
+    name, parts = prepare(known.settings.backend if known else backend, report)
+    began = time.monotonic()
+
+    def timed(line: str) -> None:
+        report(f"{line} after {time.monotonic() - began:.1f} s")
+
+    with place.exclusive(state):
+        cluster = find(state) or Cluster(place.lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
+        if cluster.running():
+            host.wake(cluster.settings)
+            repair(cluster)
+        else:
+            place.check_space(state)
+            cluster.backend.start(cluster.settings, parts)
+            # ports may have changed
+            cluster = Cluster(Settings.load(state))
+        cluster.backend.connect(cluster.settings)
+        cluster.api.wait("API server answers", cluster.api.ready, READY_SECONDS)
+        timed("control plane answers")
+        cluster.populate()
+        cluster.wait_ready(timed)
+    return cluster
+
+
+def revive(report: Report) -> Cluster | None:
+    """Return the cluster; start it again if its processes have ended, and wait for a start that is under way.
+
+    Args:
+        report: called with one line if it had to be started again.
+
+    Returns:
+        The cluster, or None; one that this user may not start is returned as it is.
+
+    Raises:
+        Problem: a part did not become ready.
+    """
+    state = place.state_dir()
+    if os.access(f"{state}.lock", os.W_OK):
+        with place.exclusive(state):
+            pass
+    found = find(state)
+    if found is None or found.running() or not found.startable:
+        return found
+    revived = up(lambda line: None)
+    report("its processes had ended and run again; objects are kept")
+    return revived
+
+
+def repair(cluster: Cluster) -> None:
+    """Start every component and node that is not running, and let run what was frozen."""
+    for part in cluster.parts():
+        if part.state == PAUSED:
+            cluster.part(part.name).resume()
+        elif part.state not in ("RUNNING", "STARTING"):
+            cluster.part(part.name).start()
+
+
+def stop(cluster: Cluster) -> None:
+    """Stop the whole cluster and keep its state."""
+    with place.exclusive(cluster.settings.state):
+        cluster.backend.stop(cluster.settings)
+
+
+def down(state: Path | None = None, report: Report = lambda line: None) -> bool:
+    """Remove the cluster and everything it made on this machine.
+
+    Args:
+        state: its state directory.
+        report: called with a line for each thing that had to stay.
+
+    Returns:
+        Whether there was one.
+    """
+    directory = state or place.state_dir()
+    cluster = find(directory)
+    if cluster is None:
+        return False
+    with place.exclusive(directory):
+        cluster.backend.forget(cluster.settings, report)
+        shutil.rmtree(directory)
+    Path(f"{directory}.lock").unlink(missing_ok=True)
+    return True

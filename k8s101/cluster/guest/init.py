@@ -1,0 +1,191 @@
+"""Inside the guest: process 1 of a user-mode Linux whose root is the machine's own files, read-only.
+
+    python -m k8s101.cluster.guest.init boot STATE     the guest of a cluster: router, supervisor, nodes
+    python -m k8s101.cluster.guest.init store ARCHIVE CONTAINERD CTR     a guest that only unpacks images
+
+The guest's own network namespace is the router between its nodes, as in `router.py`; the nodes themselves
+are those of `node.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+from supervisor import supervisord
+
+from k8s101.cluster.components import gvproxy, konnectivity
+from k8s101.cluster.guest import control, node, store
+from k8s101.cluster.guest.node import HOST, STATE
+from k8s101.cluster.images import stores
+from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.linux.mounts import call, mount
+from k8s101.cluster.node.router import ip, set_network_setting
+from k8s101.cluster.supervisor.process import Process, supervisor_config
+from k8s101.cluster.values.settings import Settings
+
+IMAGES = Path("/run/images")
+"""Where the images are, unpacked, which `fill_store` wrote onto their disk."""
+
+DISK, IMAGES_DISK = "/dev/ubda", "/dev/ubdb"
+DISK_OPTIONS = "noatime,nobarrier"
+"""The disk is a file: what reached it survives the guest, and the machine's own disk need not be waited for."""
+
+WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
+"""So that the machine sees logs, and the disk what Pods wrote, a second later; a guest may be killed."""
+
+NETWORK_DEVICE = "vec0"
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OPEN_FILES = 65536
+POWER_OFF = 0x4321FEDC  # linux/reboot.h
+
+
+def mount_made(kind: str, place: str | Path, options: str = "", source: str | None = None) -> None:
+    """Mount a file system on a directory that is made if need be."""
+    Path(place).mkdir(parents=True, exist_ok=True)
+    mount(kind, place, options, source)
+
+
+def mount_basics() -> None:
+    """Mount what every program expects of a machine, and version 2 cgroups."""
+    os.environ |= {"PATH": SEARCH, "HOME": "/run", "TMPDIR": "/run"}
+    mount_made("proc", "/proc")
+    mount_made("sysfs", "/sys")
+    mount_made("tmpfs", "/run", "mode=755")
+    mount_made("devpts", "/dev/pts")
+    mount_made("tmpfs", "/dev/shm", "mode=1777")
+    mount_made("cgroup2", cgroups.MOUNT)
+    # process 1 begins with few, and all others inherit its limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+
+
+def boot(state: Path) -> None:
+    """Prepare the guest of a cluster and become its supervisor.
+
+    Args:
+        state: the cluster's state directory, on the machine.
+    """
+    mount_basics()
+    mount_made("hostfs", HOST, str(state))
+    mount_made("ext4", STATE, DISK_OPTIONS, DISK)
+    mount_made("ext4", IMAGES, "ro", IMAGES_DISK)
+    for name, value in WRITE_BACK.items():
+        Path("/proc/sys/vm", name).write_text(str(value))
+    settings = dataclasses.replace(Settings.load(HOST), state=STATE)
+    settings.save()
+    plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
+    template = next((IMAGES / "image-store").glob("[0-9a-f]*"))
+    (STATE / "nodes.json").write_text(json.dumps({"tools": plan["tools"], "images": str(template)}))
+    _network(settings)
+    base = cgroups.delegate("k8s101")
+    settings.cgroups_file.write_text(json.dumps(base))
+    cgroups.enter(cgroups.SUPERVISOR, base)
+    configuration = STATE / "supervisord.conf"
+    configuration.write_text(_supervisor(settings, Path(plan["tools"]["konnectivity-agent"])))
+    for name in settings.nodes:
+        node.prepare(settings, name)
+    os.chdir("/")
+    # in this process, which has loaded most of what the supervisor needs
+    supervisord.main(["--nodaemon", "--configuration", str(configuration)])
+
+
+def _network(settings: Settings) -> None:
+    """Set up the router, with no way out but to the API server and konnectivity of the machine."""
+    ranges, ports = settings.ranges, settings.ports
+    ip(
+        "link set lo up",
+        f"addr add {ranges.router}/32 dev lo",
+        f"link set {NETWORK_DEVICE} up",
+        f"route add {ranges.host} dev {NETWORK_DEVICE} scope link src {ranges.router}",
+        f"route add {gvproxy.gateway(settings)} dev {NETWORK_DEVICE} scope link src {ranges.router}",
+    )
+    set_network_setting("ip_forward", "1")
+    # gvproxy finds the nodes at this machine's Ethernet address
+    set_network_setting(f"conf/{NETWORK_DEVICE}/proxy_arp", "1")
+    rules = f"""
+    table ip k8s101 {{
+        chain output {{ type filter hook output priority filter; oifname "{NETWORK_DEVICE}" jump outside; }}
+        chain forward {{ type filter hook forward priority filter; oifname "{NETWORK_DEVICE}" jump outside; }}
+        chain outside {{
+            ct state established,related accept
+            ip daddr {ranges.host} tcp dport {{ {ports.api}, {ports.konnectivity} }} accept
+            drop
+        }}
+        chain input {{
+            type filter hook input priority filter
+            tcp dport {gvproxy.CONTROL_PORT} iifname != "{NETWORK_DEVICE}" drop
+        }}
+        chain postrouting {{
+            type nat hook postrouting priority srcnat
+            oifname "{NETWORK_DEVICE}" ip saddr {ranges.pods} snat to {ranges.router}
+        }}
+    }}
+    """
+    subprocess.run(("nft", "-f", "-"), input=rules, text=True, check=True)
+
+
+def _supervisor(settings: Settings, agent: Path) -> str:
+    """Return the configuration of the guest's supervisor, whose control interface is that of a cluster."""
+    nodes = [
+        Process(
+            name := f"worker-{index}",
+            (sys.executable, "-m", "k8s101.cluster.node.node", str(STATE), name),
+            autostart=name in settings.nodes,
+            autorestart=False,
+            stop_signal="KILL",
+            priority=5,
+        )
+        for index in range(1, 10)
+    ]
+    text = supervisor_config(
+        [*nodes, konnectivity.agent(settings, agent, HOST / "pki")],
+        directory=STATE,
+        logs=HOST / settings.guest_logs.relative_to(STATE),
+        socket_path=settings.control_socket,
+        owner=(0, 0),
+        interface={
+            "name": "k8s101",
+            "factory": control.INSIDE,
+            "state": str(STATE),
+            "etcdctl": "/nonexistent",
+        },
+    )
+    return f"{text}[inet_http_server]\nport = {settings.ranges.router}:{gvproxy.CONTROL_PORT}\n"
+
+
+def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
+    """Unpack images onto the disk of a guest that does nothing else."""
+    mount_basics()
+    mount_made("ext4", STATE, DISK_OPTIONS, DISK)
+    os.environ["K8S101_CACHE"] = str(STATE)
+    stores.ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE)
+    call("umount2", bytes(STATE), 0)
+    print(store.DONE, flush=True)
+    power_off()
+
+
+def power_off() -> None:
+    """End the guest."""
+    os.sync()
+    ctypes.CDLL(None).reboot(POWER_OFF)
+
+
+def main(purpose: str, *arguments: str) -> int:
+    """Do what the command line says."""
+    if purpose == "boot":
+        boot(Path(unquote(arguments[0])))
+    archive, containerd, ctr = map(Path, arguments)
+    fill_store(archive, containerd, ctr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""Become the guest: start its network beside it, then turn into the kernel.
+
+`python -m k8s101.cluster.guest.launch STATE` is run by the host supervisor. The network and the kernel end
+together: a kernel whose network is gone cannot get another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from tenacity import Retrying, stop_after_delay, wait_fixed
+
+from k8s101.cluster.components import gvproxy
+from k8s101.cluster.guest import uml
+from k8s101.cluster.values.settings import Settings
+
+NETWORK_SECONDS = 20
+_TOGETHER = 'setpriv --pdeathsig KILL -- "$@"; kill -KILL "$PPID"'
+
+
+def main(state: Path) -> None:
+    """Start gvproxy and become the kernel."""
+    settings, directory = Settings.load(state), state / gvproxy.DIRECTORY
+    plan = json.loads((directory / "guest.json").read_text())
+    os.chdir(directory)
+    for name in (gvproxy.NETWORK_SOCKET, gvproxy.SERVICE_SOCKET, gvproxy.CONTROL_SOCKET):
+        Path(name).unlink(missing_ok=True)
+    network = (plan["tools"]["gvproxy"], "-config", "gvproxy.yaml")
+    subprocess.Popen(("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _TOGETHER, "sh", *network))
+    for attempt in Retrying(stop=stop_after_delay(NETWORK_SECONDS), wait=wait_fixed(0.01), reraise=True):
+        with attempt:
+            Path(gvproxy.NETWORK_SOCKET).stat()
+            remote = f"tcp://{settings.ranges.router}:{gvproxy.CONTROL_PORT}"
+            gvproxy.expose(settings, str(directory / gvproxy.CONTROL_SOCKET), remote, "unix")
+    init = (sys.executable, "-m", "k8s101.cluster.guest.init", "boot", quote(str(state)))
+    command = uml.command(
+        Path(plan["kernel"]),
+        init,
+        memory_mib=plan["memory"],
+        disks=("disk.img", "images.img:ro"),
+        network=gvproxy.NETWORK_SOCKET,
+    )
+    os.execve(command[0], command, uml.ENVIRONMENT)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

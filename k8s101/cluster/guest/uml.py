@@ -1,0 +1,93 @@
+"""User-mode Linux: a whole kernel as one program of an ordinary user.
+
+Its command line is documented in Documentation/virt/uml/ of the Linux sources. The kernel is to be started
+in the directory of its disks and sockets: it splits its arguments at commas and spaces, so that only names
+relative to that directory are given to it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from k8s101.errors import Problem
+
+MAC = "5a:94:ef:e4:0c:ee"
+PROBE, PROBE_SECONDS = ("/bin/echo", "started"), 20
+ENVIRONMENT = {"HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
+
+
+def command(
+    kernel: Path,
+    init: Sequence[str],
+    *,
+    memory_mib: int,
+    disks: Sequence[str] = (),
+    network: str | None = None,
+) -> list[str]:
+    """Return the command that boots the machine's own files, read-only, as the guest's root.
+
+    Args:
+        kernel: the program that `kernel.ensure_kernel` made.
+        init: what runs as process 1 inside, and its arguments.
+        memory_mib: memory of the guest, in MiB; only what is used is taken.
+        disks: names of image files.
+        network: name of the socket where gvproxy waits for it.
+    """
+    drives = [
+        f"ubd{number}{'r' * name.endswith(':ro')}={name.removesuffix(':ro')}" for number, name in enumerate(disks)
+    ]
+    vector = [f"vec0:transport=bess,dst={network},depth=128,gro=1,mac={MAC}"] if network else []
+    return [
+        str(kernel),
+        f"mem={memory_mib}M",
+        # with seccomp a system call costs a third of what it costs with ptrace, the fall-back
+        "seccomp=auto",
+        "uml_dir=./",
+        "umid=uml",
+        *drives,
+        *vector,
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        # else the kernel would add it behind the arguments of the first process
+        "console=tty0",
+        "con=null",
+        "con0=null,fd:1",
+        "ssl=null",
+        "loglevel=4",
+        f"init={init[0]}",
+        "--",
+        *init[1:],
+    ]
+
+
+def check_starts(kernel: Path) -> None:
+    """Start the kernel with a little program inside, which takes a fraction of a second.
+
+    Raises:
+        Problem: it cannot run here, because neither seccomp nor ptrace is allowed or it is no program of this machine.
+    """
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
+        try:
+            result = subprocess.run(
+                command(kernel, PROBE, memory_mib=32),
+                cwd=directory,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=PROBE_SECONDS,
+            )
+            said = result.stdout.decode(errors="replace")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+    if PROBE[1] not in said:
+        raise Problem(
+            "a user-mode kernel cannot run here: it needs seccomp or ptrace",
+            where=" ".join(said.split()[-25:]),
+            then="k8s101 up --backend simulated",
+        )

@@ -1,0 +1,173 @@
+"""Give a new node its container images in milliseconds: a container runtime's store, prepared once, then linked.
+
+Importing the workshop's images takes containerd about a second of processor time per node. So one containerd
+imports them once into a template in the cache. A node gets copies of the template's two small databases and
+symbolic links to its blobs and unpacked layers, which it sees read-only: containerd reads blobs by path, and
+the kernel follows links in the `lowerdir` of an overlay mount (`layers` says what does not). The nodes
+also share the memory of these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from k8s101.cluster.images.layers import LAYERS
+from k8s101.cluster.programs.cache import explained, locked, make_dir, scratch
+from k8s101.cluster.values.progress import Progress, Report, quiet
+from k8s101.cluster.values.settings import cache_dir
+from k8s101.errors import Problem
+
+SECONDS = 60
+"""How long containerd may take to start or to import."""
+
+Ask = Callable[..., subprocess.CompletedProcess[str]]
+
+_BLOBS = "io.containerd.content.v1.content/blobs/sha256"
+_IMAGES = "io.containerd.metadata.v1.bolt/meta.db"
+_MARK = "k8s101-template"
+
+# The plugins of the container runtime interface stay: they label the images that the kubelet may use.
+_CONFIG = """\
+version = 3
+root = "{root}"
+state = "{place}/state"
+disabled_plugins = ["io.containerd.nri.v1.nri"]
+
+[grpc]
+  address = "{place}/socket"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{sandbox}"
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+  conf_dir = "{place}/cni"
+"""
+
+
+def ensure_template(archive: Path, *, containerd: Path, ctr: Path, sandbox: str, report: Report = quiet) -> Path:
+    """Return the template made of an image archive, after making it on first use; this needs root.
+
+    Args:
+        archive: the archive of images, named after its contents.
+        containerd: the container runtime that the nodes run.
+        ctr: its command-line client.
+        sandbox: full name of the image that holds the namespaces of Pods.
+        report: called with what is being done.
+
+    Raises:
+        Problem: containerd did not start or did not take the images.
+    """
+    recipe = repr((archive.name, containerd.parent.name, sandbox)).encode() + Path(__file__).read_bytes()
+    target = make_dir(cache_dir() / "image-store") / hashlib.sha256(recipe).hexdigest()[:16]
+    now = Progress("images", "", 0, 0, "unpacking the images for the nodes")
+    with explained(), locked(target.parent / ".lock", lambda: report(now)):
+        if not target.is_dir():
+            report(now)
+            with scratch(target.parent, "store") as place:
+                _fill(place / "root", archive, containerd, ctr, sandbox)
+                _keep_what_is_shared(place / "root")
+                (place / "root").rename(target)
+    return target
+
+
+def clone_template(template: Path, root: Path, *, seen_as: Path) -> None:
+    """Make the store of one node's containerd, which must not run; a store of this template is left alone.
+
+    A store of another template is replaced: its containers ended with the node, the kubelet makes new ones.
+
+    Args:
+        template: what `ensure_template` returned.
+        root: containerd's `root` directory, on a file system that can hold upper layers of an overlay.
+        seen_as: the template's path as the node sees it.
+    """
+    mark, origin = root / _MARK, f"{template.name} {seen_as}\n"
+    if mark.is_file() and mark.read_text() == origin:
+        return
+    shutil.rmtree(root, ignore_errors=True)
+    for blob in (template / _BLOBS).iterdir():
+        _link(root / _BLOBS / blob.name, seen_as / _BLOBS / blob.name)
+    for layer in (template / LAYERS / "snapshots").iterdir():
+        _link(root / LAYERS / "snapshots" / layer.name / "fs", seen_as / LAYERS / "snapshots" / layer.name / "fs")
+    for database in (_IMAGES, f"{LAYERS}/metadata.db"):
+        (root / database).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(template / database, root / database)
+    mark.write_text(origin)
+
+
+def _link(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+
+def _keep_what_is_shared(root: Path) -> None:
+    """Remove what belongs to the one containerd that made the store, such as its identity."""
+    shared = {Path(name).parts[0] for name in (_BLOBS, _IMAGES, LAYERS)}
+    for path in root.iterdir():
+        if path.name not in shared:
+            shutil.rmtree(path)
+
+
+def _fill(root: Path, archive: Path, containerd: Path, ctr: Path, sandbox: str) -> None:
+    # a path of the cache may be longer than the address of a socket can be
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as name:
+        place = Path(name)
+        (place / "config.toml").write_text(_CONFIG.format(root=root, place=place, sandbox=sandbox))
+
+        def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [str(ctr), "--address", str(place / "socket"), "--namespace", "k8s.io", *arguments]
+            return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+
+        with _running(place, containerd, ask):
+            answer = ask("images", "import", "--local", str(archive))
+            if answer.returncode != 0:
+                raise _trouble(f"containerd refused the images: {answer.stderr.strip()}", place)
+        # images that come in while it starts may escape the runtime interface: it registers all at the next start
+        with _running(place, containerd, ask) as process:
+            _wait(lambda: _known(ask, sandbox), process, place, "the images were not registered for the kubelet")
+
+
+def _known(ask: Ask, sandbox: str) -> bool:
+    """Tell whether each image is labelled and is there under its name and under its identifier."""
+
+    def listed(*filters: str) -> list[str]:
+        return ask("images", "list", "--quiet", *filters).stdout.split()
+
+    managed = listed('labels."io.cri-containerd.image"==managed')
+    names = [name for name in managed if not name.startswith("sha256:")]
+    everything = [name for name in listed() if not name.startswith("sha256:")]
+    pinned = listed('labels."io.cri-containerd.pinned"==pinned')
+    return len(managed) == 2 * len(names) > 0 and sorted(names) == sorted(everything) and sandbox in pinned
+
+
+@contextmanager
+def _running(place: Path, containerd: Path, ask: Ask) -> Iterator[subprocess.Popen[bytes]]:
+    """Run containerd with mounts of its own; it ends with this process, whatever happens to it."""
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", str(containerd)]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "--config", str(place / "config.toml")], stdout=log, stderr=log)
+    try:
+        _wait(lambda: ask("version").returncode == 0, process, place, "containerd did not start")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], place: Path, found: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise _trouble(found, place)
+        time.sleep(0.02)
+
+
+def _trouble(found: str, place: Path) -> Problem:
+    last = "\n".join((place / "log").read_text(errors="replace").splitlines()[-8:])
+    return Problem(found, where=f"containerd's last messages:\n{last}", then="k8s101 doctor")

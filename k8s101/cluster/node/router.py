@@ -1,0 +1,154 @@
+"""The router: a network namespace that joins the nodes, the control plane and the host.
+
+Every node hangs on a point-to-point link, like a machine in a cloud's route table; the control plane's
+processes live in the namespace itself. Nothing in it knows a way out of the machine, and the host's own
+firewall sees only what passes between the host and the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from k8s101.cluster.access import identity
+from k8s101.cluster.linux import cgroups
+from k8s101.cluster.supervisor.process import SUPERVISORD
+from k8s101.cluster.values.settings import Settings
+from k8s101.errors import Problem
+
+HOST_LINK = "k8s101"
+"""Name of the host's only interface to the cluster."""
+
+LAST_RESORT = 65535
+"""The metric of routes that hold when no other does."""
+
+HOST_PEER = "to-host"
+NODE_LINK = "to-worker"
+
+
+def ip(*lines: str) -> None:
+    """Run several commands of iproute2 in one process.
+
+    Raises:
+        subprocess.CalledProcessError: one of them failed.
+    """
+    subprocess.run(("ip", "-batch", "-"), input="\n".join(lines), text=True, check=True, capture_output=True)
+
+
+def query(*arguments: str) -> list[dict]:
+    """Return the JSON answer of a command of iproute2."""
+    result = subprocess.run(("ip", "-json", *arguments), check=True, capture_output=True, text=True)
+    return json.loads(result.stdout or "[]")
+
+
+def set_network_setting(key: str, value: str) -> None:
+    """Write a setting of this network namespace, such as `ip_forward`."""
+    Path("/proc/sys/net/ipv4", key).write_text(value)
+
+
+def forward_packets() -> None:
+    """Make this network namespace a router, and one that goes soon after its last process.
+
+    A connection whose process was killed keeps its namespace, with all its links, until nobody has answered for a
+    hundred seconds (tcp_orphan_retries in Documentation/networking/ip-sysctl.rst of Linux).
+    """
+    set_network_setting("ip_forward", "1")
+    set_network_setting("tcp_orphan_retries", "1")
+
+
+def connect_host(settings: Settings, router_pid: int) -> None:
+    """Give the host its link to the router and routes to nodes, Pods and Services.
+
+    Routes of last resort keep these ranges off the machine's other interfaces while the cluster is stopped.
+
+    Args:
+        settings: the cluster's settings.
+        router_pid: a process in the router's network namespace.
+
+    Raises:
+        Problem: somebody else has routes to these addresses by now.
+    """
+    if _is_connected(settings):
+        return
+    try:
+        _connect(settings, router_pid)
+    except subprocess.CalledProcessError as error:
+        raise Problem(
+            f"this machine cannot be connected to the cluster: {error.stderr.strip()}",
+            where="ip route show",
+            then="disconnect a VPN; or k8s101 down, then k8s101 up takes other addresses",
+        ) from error
+
+
+def _is_connected(settings: Settings) -> bool:
+    if owner() != settings.state:
+        return False
+    routes = {route["dst"] for route in query("route", "show", "dev", HOST_LINK)}
+    return {str(settings.ranges.router), *map(str, _networks(settings))} <= routes
+
+
+def owner() -> Path | None:
+    """Return the state directory of the cluster to which the machine has a link, None without one."""
+    for link in query("link", "show"):
+        if link["ifname"] == HOST_LINK and "UP" in link["flags"]:
+            return Path(link.get("ifalias", "unknown"))
+    return None
+
+
+def _networks(settings: Settings) -> tuple[IPv4Network, ...]:
+    return settings.ranges.nodes, settings.ranges.pods, settings.ranges.services
+
+
+def _connect(settings: Settings, router_pid: int) -> None:
+    ranges = settings.ranges
+    disconnect_host()
+    ip(
+        *(f"route replace unreachable {net} metric {LAST_RESORT}" for net in _networks(settings)),
+        f"link add {HOST_LINK} type veth peer name {HOST_PEER} netns {router_pid}",
+        f'link set {HOST_LINK} alias "{settings.state}"',
+        f"addr add {ranges.host}/32 dev {HOST_LINK}",
+        f"link set {HOST_LINK} up",
+        f"route add {ranges.router} dev {HOST_LINK} scope link src {ranges.host}",
+        *(f"route add {net} via {ranges.router} dev {HOST_LINK} src {ranges.host}" for net in _networks(settings)),
+    )
+    inside = f"link set {HOST_PEER} up\nroute add {ranges.host} dev {HOST_PEER} scope link src {ranges.router}\n"
+    subprocess.run(
+        ("nsenter", f"--net=/proc/{router_pid}/ns/net", "ip", "-batch", "-"),
+        input=inside,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+
+
+def disconnect_host() -> None:
+    """Remove the host's link; the routes of last resort stay."""
+    if any(link["ifname"] == HOST_LINK for link in query("link", "show")):
+        ip(f"link del {HOST_LINK}")
+
+
+def forget_routes(settings: Settings) -> None:
+    """Remove the routes of last resort."""
+    for route in query("route", "show", "type", "unreachable"):
+        if route.get("metric") == LAST_RESORT and route["dst"] in map(str, _networks(settings)):
+            ip(f"route del unreachable {route['dst']} metric {LAST_RESORT}")
+
+
+def main(state: Path, *options: str) -> None:
+    """Set up a fresh network namespace as the router and become the host supervisor in it."""
+    settings = Settings.load(state)
+    base = cgroups.delegate(cgroups.PREFIX + identity.read(settings)[:8])
+    settings.cgroups_file.write_text(json.dumps(base))
+    cgroups.enter(cgroups.SUPERVISOR, base)
+    ip("link set lo up", f"addr add {settings.ranges.router}/32 dev lo")
+    forward_packets()
+    configuration = str(state / "supervisord.conf")
+    os.execv(SUPERVISORD[0], (*SUPERVISORD, "--configuration", configuration, *options))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,140 @@
+"""Name the cause of a trouble from what the cluster itself reports."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from k8s101.lesson.api.names import condition, owner, pod_state, ready, short, tidy
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api
+
+HOPELESS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError"}
+"""What a container waits for that does not come by itself."""
+
+PROBE_FAILURES = 5
+UNSCHEDULABLE_SECONDS = 5
+
+
+def cause(api: Api, item: Object) -> str:
+    """Return one sentence on why an object is not as it should be.
+
+    Args:
+        api: the lesson.
+        item: the object as it is now.
+    """
+    kind = item["kind"]
+    if kind == "Pod":
+        return why_pod(api, item)
+    if kind == "Service":
+        return why_service(api, item)
+    if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"):
+        return why_workload(api, item)
+    for entry in item.get("status", {}).get("conditions") or []:
+        # those of a namespace that is being deleted name what is left, or say that all is well
+        if entry.get("message") and (kind != "Namespace" or entry["status"] == "True"):
+            return f"{entry['type']}={entry['status']}: {tidy(entry['message'])}"
+    return _last_warning(api, item) or "the cluster reports no cause"
+
+
+def why_pod(api: Api, pod: Object) -> str:
+    """Return one sentence on why a Pod is not ready."""
+    name, state = short(pod), pod_state(pod)
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
+    if not pod["spec"].get("nodeName"):
+        return f"Pod {name} is on no node, and no scheduler has said why: is {scheduler(pod)} there?"
+    if "Image" in state:  # what the registry said differs from machine to machine
+        image = pod["spec"]["containers"][0]["image"]
+        return f"Pod {name} cannot start: its node has no image {image} and cannot get it"
+    if state == "not ready":
+        return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
+    return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"
+
+
+def scheduler(pod: Object) -> str:
+    """Return the name of the scheduler that shall place a Pod."""
+    name = pod["spec"].get("schedulerName", "default-scheduler")
+    return "kube-scheduler" if name == "default-scheduler" else str(name)
+
+
+def why_workload(api: Api, item: Object) -> str:
+    """Return one sentence on why a Deployment, or the like, lacks ready Pods."""
+    pods = [pod for pod in pods_of(api, item) if not ready(pod) and pod_state(pod) != "stopping"]
+    if pods:  # the newest Pods show what the latest change did, those in trouble more than those that begin
+        newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        sisters = [pod for pod in pods if owner(pod) == owner(newest)]
+        return why_pod(api, next((pod for pod in sisters if _hopeless(api, pod)), newest))
+    if not item.get("status", {}).get("observedGeneration"):
+        return (
+            f"no controller has looked at {item['kind']} {item['metadata']['name']}: is kube-controller-manager there?"
+        )
+    if item["spec"].get("paused"):
+        return f"{item['kind']} {item['metadata']['name']} is paused: changes wait until it is resumed"
+    failure = condition(item, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return f"Pods cannot be created: {tidy(failure.get('message', ''))}"
+    if item["spec"].get("replicas") == 0:
+        return f"{item['kind']} {item['metadata']['name']} asks for 0 replicas"
+    return _last_warning(api, item) or "all its Pods are ready; its controller has not reported more"
+
+
+def why_service(api: Api, service: Object) -> str:
+    """Return one sentence on why a Service has no ready endpoints."""
+    name = service["metadata"]["name"]
+    selector = service["spec"].get("selector") or {}
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    if not selector:
+        return f"Service {name} has no selector, so nobody fills in its endpoints"
+    pods = api.list("Pod", wanted)
+    if not pods:
+        return f"Service {name} has no endpoints: its selector {wanted} matches no Pod label"
+    waiting = [pod for pod in pods if not ready(pod)]
+    if len(waiting) == len(pods):
+        return f"Service {name} has no ready endpoints: {why_pod(api, waiting[0])}"
+    return f"Service {name} has {len(pods) - len(waiting)} ready endpoints"
+
+
+def ready_endpoints(api: Api, service: Object) -> int:
+    """Count the Pods to which a Service sends requests."""
+    slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service['metadata']['name']}")
+    return sum(bool(entry["conditions"].get("ready")) for piece in slices for entry in piece.get("endpoints") or [])
+
+
+def stuck(api: Api, item: Object) -> bool:
+    """Tell whether a Pod of a Deployment, or the like, has shown that it will not get ready by itself."""
+    # one that stops fails its probe, too
+    staying = [pod for pod in pods_of(api, item) if "deletionTimestamp" not in pod["metadata"]]
+    return any(_hopeless(api, pod) for pod in staying if not ready(pod))
+
+
+def _hopeless(api: Api, pod: Object) -> bool:
+    if pod_state(pod) in HOPELESS:
+        return True
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        since = datetime.fromisoformat(scheduled["lastTransitionTime"])
+        return (datetime.now(UTC) - since).total_seconds() > UNSCHEDULABLE_SECONDS
+    return any(event.get("count", 1) >= PROBE_FAILURES for event in _warnings(api, pod))
+
+
+def pods_of(api: Api, item: Object) -> list[Object]:
+    """Return the Pods that an object owns, directly or through a ReplicaSet or a Job."""
+    uids = {item["metadata"]["uid"]}
+    for kind in ("ReplicaSet", "Job"):
+        uids |= {entry["metadata"]["uid"] for entry in api.list(kind) if owner(entry) in uids}
+    return [pod for pod in api.list("Pod") if owner(pod) in uids]
+
+
+def _warnings(api: Api, item: Object) -> list[Object]:
+    uid = item["metadata"]["uid"]
+    events = api.rest.list("Event", item["metadata"].get("namespace", "default"), f"involvedObject.uid={uid}")
+    return [event for event in events if event["type"] == "Warning"]
+
+
+def _last_warning(api: Api, item: Object) -> str:
+    def when(event: Object) -> str:
+        return str(event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+
+    last = max(_warnings(api, item), key=when, default=None)
+    return tidy(str(last["message"]).split("\n")[0]) if last else ""

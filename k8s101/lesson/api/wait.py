@@ -1,0 +1,174 @@
+"""Wait for a condition with a deadline, and say why when it does not come."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from k8s101.errors import Problem
+from k8s101.lesson.api.diagnose import cause, pods_of, ready_endpoints, stuck
+from k8s101.lesson.api.names import condition, ready, tidy
+from k8s101.lesson.api.reach import answers
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import current, split
+
+INTERVAL_SECONDS = 0.1
+
+Test = Callable[[Object | None], str | None]
+"""Given the object, or None if there is none: what holds now, in words, or None to wait on."""
+
+
+def wait_for(target: str, until: str, timeout: float = 60) -> None:
+    """Wait until an object is as wanted, and print one line.
+
+    Args:
+        target: `kind/name`.
+        until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
+            than True), `rolled out`, `deleted`, `3 endpoints` of a Service, `answers` (where this machine reaches a
+            Service, it takes connections), a path with a value, `{.status.readyReplicas}=5`, or a path alone,
+            `{.status.lastScheduleTime}`, which waits until there is something.
+        timeout: seconds; three times as many on the slow guest.
+
+    Raises:
+        Problem: the deadline passed; it names the cause that the cluster reports.
+    """
+    test = _test(until)
+    words = poll(target, test, timeout, until)
+    print(f"{tidy(target)} {words}")
+
+
+def poll(target: str, test: Test, timeout: float, until: str) -> str:
+    """Look at an object again and again until the test is content; return its words."""
+    api = current()
+    split(target)
+    timeout *= api.patience
+    deadline = time.monotonic() + timeout
+    item: Object | None = None
+    while time.monotonic() < deadline:
+        try:
+            item = api.get(target)
+        except (ApiException, HTTPError) as error:
+            if isinstance(error, ApiException) and error.status not in (429, 500, 503, 504):
+                raise
+        else:
+            if words := test(item):
+                return words
+        time.sleep(INTERVAL_SECONDS)
+    found = f"{target} is not {until} after {timeout:g} s"
+    reason = cause(api, item) if item else "there is no such object"
+    raise Problem(f"{found}: {reason}", where=f"namespace {api.namespace}", then=f'kubectl("describe {target}")')
+
+
+def settled(target: str, timeout: float = 60) -> str | None:
+    """Wait until all Pods of a Deployment, or the like, are ready, or it is plain that they will not be.
+
+    Returns:
+        The cause if they are not ready, else None.
+    """
+
+    def ended(item: Object | None) -> str | None:
+        if item is not None and stuck(current(), item):
+            return "stuck"
+        return rolled_out(item)
+
+    try:
+        well = poll(target, ended, timeout, "rolled out") != "stuck"
+    except Problem:
+        well = False
+    return None if well else cause(current(), current().get(target) or {"kind": "", "metadata": {"uid": ""}})
+
+
+def _test(until: str) -> Test:
+    if until == "deleted":
+        return lambda item: None if item else "deleted"
+    if until == "rolled out":
+        return rolled_out
+    if until == "answers":
+        return answers
+    if count := re.fullmatch(r"(\d+) endpoints?", until):
+        return lambda item: _has_endpoints(item, int(count[1]))
+    if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
+        return lambda item: _path_equals(item, path[1], path[2])
+    if alone := re.fullmatch(r"\{\.([\w.\[\]]+)\}", until):
+        return lambda item: _path_is_there(item, alone[1])
+    kind, _, status = until.partition("=")
+    return lambda item: _has_condition(item, kind, status or "True")
+
+
+def _has_condition(item: Object | None, kind: str, status: str) -> str | None:
+    if item is None or not _observed(item):
+        return None
+    entry = condition(item, kind)
+    if entry.get("status") != status:
+        return None
+    if status == "True":
+        return kind
+    return f"{kind}={status} {entry.get('reason', '')}".rstrip()
+
+
+def _has_endpoints(item: Object | None, wanted: int) -> str | None:
+    if item is None or ready_endpoints(current(), item) != wanted:
+        return None
+    return f"has {wanted} endpoint{'' if wanted == 1 else 's'}"
+
+
+def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
+    found = _at(item, path)
+    text = str(found).lower() if isinstance(found, bool) else str(found)
+    return f"{path.rpartition('.')[2]}={text}" if text == wanted else None
+
+
+def _path_is_there(item: Object | None, path: str) -> str | None:
+    return None if _at(item, path) in (None, "", [], {}) else f"{path} is there"
+
+
+def _at(item: Object | None, path: str) -> Any:
+    """Return what stands at a path, None if there is nothing."""
+    found: Any = item
+    for part in re.findall(r"\w+|\[\d+\]", path):
+        try:
+            found = found[int(part[1:-1])] if part.startswith("[") else found[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return found
+
+
+def rolled_out(item: Object | None) -> str | None:
+    """Tell that all Pods of a Deployment, or the like, are new and ready, as `kubectl rollout status`."""
+    if item is None or not _observed(item):
+        return None
+    status = item.get("status", {})
+    if item["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        counts = (status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+    else:
+        wanted = item["spec"].get("replicas", 1)
+        counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+        if status.get("replicas", 0) != wanted:
+            return None
+    # the status may still speak of Pods that are about to stop, so look at the Pods too
+    if set(counts) != {wanted} or _serving(item) != wanted:
+        return None
+    return f"rolled out · {wanted} of {wanted} ready"
+
+
+def _serving(item: Object) -> int:
+    pods = [pod for pod in pods_of(current(), item) if ready(pod)]
+    if item["kind"] == "DaemonSet":
+        # a Pod of a node that was taken away reads ready until it is collected
+        nodes = {node["metadata"]["name"] for node in current().rest.list("Node", "")}
+        pods = [pod for pod in pods if pod["spec"].get("nodeName") in nodes]
+    return len(pods)
+
+
+def _observed(item: Object) -> bool:
+    """Tell whether the status speaks of the current spec; objects without a generation always do."""
+    observed = item.get("status", {}).get("observedGeneration")
+    if observed is None and item["kind"] in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
+        return False
+    return observed is None or observed >= item["metadata"].get("generation", 0)

@@ -1,0 +1,127 @@
+"""Ask before a cell runs, and let the cluster tell afterwards who was right."""
+
+from __future__ import annotations
+
+from k8s101.errors import Problem
+from k8s101.lesson.api.session import Api, current, interactive
+from k8s101.lesson.quiz import progress
+from k8s101.lesson.quiz.bank import Before, Question, question
+
+
+class Prediction:
+    """A question that waits for the cluster's answer.
+
+    Args:
+        api: the lesson.
+        asked: the question.
+    """
+
+    def __init__(self, api: Api, asked: Question) -> None:
+        self.question = asked
+        self.chosen: str | None = None
+        self._api = api
+        self._before = Before.of(api)
+
+    def choose(self, option: str) -> None:
+        """Commit to an option; until the answer is out it may be changed.
+
+        Raises:
+            Problem: there is no such option.
+        """
+        if option not in self.question.options:
+            offered = " / ".join(self.question.options)
+            raise Problem(f"{option!r} is no option", where="your prediction", then=f"choose one of: {offered}")
+        self.chosen = option
+
+    def answer(self) -> None:
+        """Print the option that the cluster has proved right, and why."""
+        right = self.question.answer(self._before, self._api)
+        print(verdict(self.question, right, self.chosen))
+        if self.chosen is not None:
+            outcome = "right" if self.chosen == right else "wrong"
+            progress.record(self._api.slug, "predict", self.question.name, outcome)
+
+
+def predict(name: str) -> Prediction:
+    """Ask a question of this lesson; `.answer()` of the result, after the run, tells who was right.
+
+    Interactively this shows the options to choose from, else it prints one line.
+
+    Args:
+        name: the question's name.
+
+    Raises:
+        Problem: the lesson has no such question.
+    """
+    api = current()
+    asked = Prediction(api, question(api.slug, name))
+    if interactive():
+        from k8s101.lesson.quiz.widgets import choice
+
+        choice(asked.question, asked.choose)
+    else:
+        print(one_line(asked.question))
+    return asked
+
+
+def recall(*names: str) -> None:
+    """Ask questions on earlier lessons; the answer comes at once.
+
+    Args:
+        names: `lesson/question`, for example `objects/selector`.
+
+    Raises:
+        Problem: a lesson has no such question.
+    """
+    for slug, name in (entry.split("/", 1) for entry in names):
+        asked = question(slug, name)
+        if not isinstance(asked.right, str):
+            raise Problem(
+                f"question {name!r} needs a running lesson", where=f"lesson {slug}", then="recall another one"
+            )
+        if interactive():
+            _ask_now(slug, asked)
+        else:
+            print(f"{asked.text} → {asked.right} · {asked.options[asked.right]}")
+
+
+def _ask_now(slug: str, asked: Question) -> None:
+    from k8s101.lesson.quiz.widgets import choice
+
+    choice(asked, lambda option: feedback(slug, asked, option))
+
+
+def feedback(slug: str, asked: Question, option: str) -> str:
+    """Note the answer to a recalled question and say whether it is right.
+
+    Args:
+        slug: the lesson it belongs to.
+        asked: the question.
+        option: what the learner said.
+    """
+    right = str(asked.right)
+    progress.record(slug, "recall", asked.name, "right" if option == right else "wrong")
+    return verdict(asked, right, option)
+
+
+def one_line(asked: Question) -> str:
+    """Return a question and its options as one line."""
+    letters = "abcdefgh"
+    options = "  ".join(f"({letter}) {option}" for letter, option in zip(letters, asked.options, strict=False))
+    return f"{asked.text}  {options}"
+
+
+def verdict(asked: Question, right: str, chosen: str | None) -> str:
+    """Say which option is right and why, and to a wrong choice what is behind it.
+
+    Args:
+        asked: the question.
+        right: the right option.
+        chosen: what the learner said, None for nothing.
+    """
+    why = asked.options[right]
+    if chosen is None:
+        return f"prediction: {right} · {why}"
+    if chosen == right:
+        return f"✓ right: {right} · {why}"
+    return f"✗ you said: {chosen} · {asked.options[chosen]}\n  right: {right} · {why}"

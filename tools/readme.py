@@ -1,0 +1,97 @@
+"""The derived parts of README.md: the tables of modules, of what is real where, and of measurements.
+
+`python -m tools.readme` rewrites them between their markers; with `--check` it only says whether they are true.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+import click
+import yaml
+
+from k8s101.cluster.values.settings import ROOT
+from k8s101.notebook import kinds, lessons
+from k8s101.notebook.document import Tree
+
+README = ROOT / "README.md"
+LESSONS = ROOT / "notebooks/lessons.yml"
+RESULTS = ROOT / "benchmarks/results.json"
+
+
+def modules() -> str:
+    """Return the table of modules; a module that is not written yet has no link."""
+    rows = ["| | module | after it you can | minutes |", "|---|---|---|---|"]
+    for module in yaml.safe_load(LESSONS.read_text())["modules"]:
+        path = f"notebooks/{module['number']}-{module['slug']}.ipynb"
+        name = f"{module['name']} (planned)" if module.get("planned") else f"[{module['name']}]({path})"
+        rows.append(f"| {module['number']} | {name} | {module['summary']} | {module['minutes']} |")
+    return "\n".join(rows)
+
+
+def benchmarks() -> str:
+    """Return the table of measurements, or one sentence where nothing was measured yet."""
+    if not RESULTS.exists():
+        return "Not measured yet: `make bench`."
+    results: dict[str, Any] = json.loads(RESULTS.read_text())
+    rows = [
+        f"Median of {results['rounds']} rounds on {results['date']}: {results['machine']}. The last column compares",
+        "with `kwokctl create cluster` (a control plane without containers) on the same binaries in the same round.",
+        "",
+        "| cluster | what | measured | target | times kwokctl's |",
+        "|---|---|---|---|---|",
+    ]
+    for backend, figures in results["figures"].items():
+        for name, row in figures.items():
+            unit, ratio = row["unit"], row["ratio"] or ""
+            cells = (f"`{backend}`", name, f"{row['median']:g} {unit}", f"≤ {row['most']:g} {unit}", f"{ratio}")
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def binder() -> str:
+    """Return what to know about Binder, with a link where the repository is public."""
+    listed = lessons.load(LESSONS)
+    if not listed.repository:
+        return "On Binder, `binder/Dockerfile` gives a session the guest's real nodes; no Binder has built it yet."
+    first = lessons.binder_link(listed.landed[0], listed)
+    return f"On Binder everybody gets the guest's real nodes: [begin there]({first}), without an account."
+
+
+PARTS = {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks}
+
+
+def render(text: str) -> str:
+    """Return README's text with its derived parts made anew.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    for name, make in PARTS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"README.md has no part <!-- {name} -->")
+        # a backslash in the text would be taken for a group
+        made = make().replace("\\", r"\\")
+        text = pattern.sub(rf"\g<1>{made}\g<2>", text)
+    return text
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say whether README.md is true.")
+def main(check: bool) -> None:
+    """Make the derived parts of README.md anew."""
+    old = README.read_text()
+    new = render(old)
+    if check and new != old:
+        click.echo("README.md is out of date; run: python -m tools.readme", err=True)
+        sys.exit(1)
+    if not check:
+        README.write_text(new)
+
+
+if __name__ == "__main__":
+    main()
