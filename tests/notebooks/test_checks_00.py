@@ -15,9 +15,9 @@ from checking import last_line, lesson
 from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
 from k8s101.cluster.facade import cluster
 from k8s101.errors import Problem
-from k8s101.lesson.api import connect as connecting
 from k8s101.lesson.api.names import condition
 from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.cells import connect as connecting
 from k8s101.lesson.pictures import live
 from k8s101.lesson.quiz import bank, checks
 

@@ -16,9 +16,10 @@ from urllib3.exceptions import HTTPError
 from k8s101.cluster.access import identity
 from k8s101.cluster.values.settings import ROOT, Settings
 from k8s101.errors import Problem
-from k8s101.lesson.api import apply, connect, friendly, rest, session, tables, wait
+from k8s101.lesson.api import apply, friendly, rest, session, wait
 from k8s101.lesson.api.diagnose import cause
 from k8s101.lesson.api.session import Api
+from k8s101.lesson.cells import connect, tables
 from k8s101.lesson.pictures import live
 
 

@@ -12,8 +12,9 @@ from lesson_fixtures import lesson
 
 from k8s101 import cli
 from k8s101.errors import Problem
-from k8s101.lesson.api import session, tables
+from k8s101.lesson.api import session
 from k8s101.lesson.api.session import Api
+from k8s101.lesson.cells import tables
 from k8s101.lesson.modules import written
 from k8s101.lesson.quiz import checks, predict, progress, widgets
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question, module, question

@@ -17,16 +17,16 @@ class Progress:
     """One moment of long work.
 
     Args:
-        component: the component that is being made.
-        tool: the program or file that is being made, empty for the whole component.
+        project: the project that is being made.
+        tool: the program or file that is being made, empty for the whole project.
         done: how many units are done.
         total: how many units there are, 0 while that is not known.
         message: what is being done, as a short phrase.
-        left: how many components are left, this one included.
+        left: how many projects are left, this one included.
         unit: `packages` or `bytes`.
     """
 
-    component: str
+    project: str
     tool: str
     done: int
     total: int
@@ -36,8 +36,8 @@ class Progress:
 
     @property
     def phrase(self) -> str:
-        """What is being done and how many components are left."""
-        return f"{self.message} ({self.left} component{'' if self.left == 1 else 's'} left)"
+        """What is being done and how many projects are left."""
+        return f"{self.message} ({self.left} project{'' if self.left == 1 else 's'} left)"
 
 
 Report = Callable[[Progress], None]

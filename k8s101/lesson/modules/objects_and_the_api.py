@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 import yaml
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.diagnose import pods_of, why_service
