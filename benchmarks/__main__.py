@@ -124,7 +124,7 @@ def rollout(cluster: clusters.Cluster, replicas: int, version: str) -> None:
     labels = {"app": "hello"}
     container = {
         "name": "hello",
-        "image": f"docker.io/kubernetes101/hello:{version}",
+        "image": f"k8s101.test/hello:{version}",
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8000}, "periodSeconds": 1},
     }
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}

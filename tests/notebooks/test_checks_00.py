@@ -109,7 +109,7 @@ def wait_for_endpoints(api: Api, wanted: int) -> None:
 @pytest.mark.parametrize(
     ("name", "target", "symptom"),
     [
-        ("image missing", "deployment/mine", "its node has no image docker.io/kubernetes101/hello:missing"),
+        ("image missing", "deployment/mine", "its node has no image k8s101.test/hello:missing"),
         ("selector mismatch", "service/mine", "its selector app=mine-typo matches no Pod label"),
     ],
 )

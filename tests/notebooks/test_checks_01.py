@@ -54,7 +54,7 @@ metadata: {{name: {name}, labels: {{app: by-hand}}}}
 spec:
   schedulerName: {scheduler}
   terminationGracePeriodSeconds: 0
-  containers: [{{name: hello, image: docker.io/kubernetes101/hello:1.0.0}}]
+  containers: [{{name: hello, image: k8s101.test/hello:1.0.0}}]
 """
 
 

@@ -14,7 +14,7 @@ from k8s101.lesson.modules.objects_and_the_api import AUTOSCALER, FAMILIES, home
 
 pytestmark = pytest.mark.cluster
 
-HELLO = "docker.io/kubernetes101/hello"
+HELLO = "k8s101.test/hello"
 
 
 @pytest.fixture(scope="module")

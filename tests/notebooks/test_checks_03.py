@@ -12,7 +12,7 @@ from k8s101.lesson.api.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
 
-HELLO = "docker.io/kubernetes101/hello"
+HELLO = "k8s101.test/hello"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def front(init: list[str], containers: list[str]) -> None:
 
 def test_another_way_to_build_the_front_passes_too(api: Api) -> None:
     until = "until wget -qO- http://hello:8000/; do sleep 1; done"
-    asking = f"{{name: wait, image: docker.io/kubernetes101/toolbox:1.0, command: [sh, -c, '{until}']}}"
+    asking = f"{{name: wait, image: k8s101.test/toolbox:1.0, command: [sh, -c, '{until}']}}"
     front([asking, SIDECAR], [APP % "1.1.0"])
     found = outcome(api, "front")
     assert found.passed, list(found.lines())

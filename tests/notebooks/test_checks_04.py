@@ -84,7 +84,7 @@ def deployment(name: str, grace: int = 30, replicas: int = 2, release: str = "1.
     labels = {"app": name}
     spec = {
         "terminationGracePeriodSeconds": grace,
-        "containers": [{"name": name, "image": f"docker.io/kubernetes101/hello:{release}", **container}],
+        "containers": [{"name": name, "image": f"k8s101.test/hello:{release}", **container}],
     }
     return json.dumps(
         {
@@ -132,4 +132,4 @@ def test_what_is_wrong_with_the_report_is_told(api: Api, manifest: str, line: st
 
 def test_the_cause_is_named_when_report_does_not_get_ready(api: Api) -> None:
     apply(report(release="9.9.9"))
-    assert "its node has no image docker.io/kubernetes101/hello:9.9.9" in last_line(api, "report")
+    assert "its node has no image k8s101.test/hello:9.9.9" in last_line(api, "report")

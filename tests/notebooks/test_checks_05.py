@@ -90,7 +90,7 @@ def test_a_node_without_the_taint_is_told_so(api: Api) -> None:
 def deployment(name: str, replicas: int = 4, release: str = "1.1.0", resources: object = None, **spec: object) -> str:
     """Return a Deployment as JSON, which is YAML too."""
     labels = {"app": name}
-    image = f"docker.io/kubernetes101/hello:{release}"
+    image = f"k8s101.test/hello:{release}"
     pod = {"containers": [{"name": name, "image": image, "resources": resources or {}}], **spec}
     template = {"metadata": {"labels": labels}, "spec": pod}
     body = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}

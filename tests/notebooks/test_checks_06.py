@@ -15,7 +15,7 @@ from k8s101.lesson.quiz import checks
 
 pytestmark = pytest.mark.cluster
 
-HELLO = "docker.io/kubernetes101/hello"
+HELLO = "k8s101.test/hello"
 
 
 @pytest.fixture(scope="module")

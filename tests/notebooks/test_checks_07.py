@@ -70,7 +70,7 @@ def test_an_update_that_leaves_a_node_alone_is_told_so_and_can_be_tried_again(ag
 def test_another_way_to_update_passes_too(agent: Api) -> None:
     strategy = {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
     agent.apps.patch_namespaced_daemon_set("agent", agent.namespace, {"spec": {"updateStrategy": strategy}})
-    kubectl("set image daemonset/agent agent=docker.io/kubernetes101/hello:2.0.0")
+    kubectl("set image daemonset/agent agent=k8s101.test/hello:2.0.0")
     assert outcome(agent, "surge").passed
 
 
@@ -96,7 +96,7 @@ spec:
       {where}
       containers:
         - name: audit
-          image: docker.io/kubernetes101/hello:{version}
+          image: k8s101.test/hello:{version}
           readinessProbe: {{httpGet: {{path: /, port: 8000}}, periodSeconds: 1}}
 """
 EVERYWHERE = "tolerations: [{operator: Exists}]"

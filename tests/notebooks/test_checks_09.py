@@ -15,7 +15,7 @@ from k8s101.lesson.api.session import Api, make_current
 
 pytestmark = pytest.mark.cluster
 
-HELLO = "docker.io/kubernetes101/hello:1.0.0"
+HELLO = "k8s101.test/hello:1.0.0"
 PASSWORD = "not-a-real-one"
 
 

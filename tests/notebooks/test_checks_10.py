@@ -63,7 +63,7 @@ def test_what_is_wrong_with_mail_is_told_and_can_be_tried_again(api: Api, wrong:
 
 @pytest.mark.cluster
 def test_mail_that_fails_is_told_why(api: Api) -> None:
-    image = "--image=docker.io/kubernetes101/toolbox:1.0"
+    image = "--image=k8s101.test/toolbox:1.0"
     kubectl(f"create job mail {image} -- false")
     api.batch.patch_namespaced_job("mail", api.namespace, {"spec": {"backoffLimit": 0}})
     assert "mail has failed: BackoffLimitExceeded" in last_line(api, "mail")
@@ -83,7 +83,7 @@ spec:
       template:
         spec:
           restartPolicy: Never
-          containers: [{{name: backup, image: docker.io/kubernetes101/toolbox:1.0, command: [{command}]}}]
+          containers: [{{name: backup, image: k8s101.test/toolbox:1.0, command: [{command}]}}]
 """
 
 

@@ -35,7 +35,7 @@ def owned(uid: str, kind: str, name: str, owner: Object | None = None, **labels:
 
 
 def template(version: str) -> Object:
-    return {"spec": {"containers": [{"name": "hello", "image": f"docker.io/kubernetes101/hello:{version}"}]}}
+    return {"spec": {"containers": [{"name": "hello", "image": f"k8s101.test/hello:{version}"}]}}
 
 
 def deployment(replicas: int = 5, revision: str = "1", **update: int | str) -> Object:

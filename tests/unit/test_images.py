@@ -65,7 +65,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_names(archive: Archive) -> None:
     assert tuple(archive.images) == building.references()
-    assert "docker.io/kubernetes101/hello:1.0.0" in archive.images
+    assert "k8s101.test/hello:1.0.0" in archive.images
     assert SANDBOX_IMAGE in archive.images
 
 

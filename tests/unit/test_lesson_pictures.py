@@ -48,7 +48,7 @@ def opened(state: Object) -> Graph:
     item["spec"] |= {
         "volumes": [{"name": "logs", "emptyDir": {}}, {"name": "kube-api-access-x", "projected": {}}],
         "initContainers": [
-            {"name": "settings", "image": "docker.io/kubernetes101/toolbox:1.0"},
+            {"name": "settings", "image": "k8s101.test/toolbox:1.0"},
             {"name": "shipper", "image": "busybox", "restartPolicy": "Always", "volumeMounts": mount},
         ],
         "containers": [item["spec"]["containers"][0] | {"name": "app", "volumeMounts": mount}],

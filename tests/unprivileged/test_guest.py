@@ -25,7 +25,7 @@ from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
 
-HELLO = "docker.io/kubernetes101/hello:1.0.0"
+HELLO = "k8s101.test/hello:1.0.0"
 NODES = ["worker-1", "worker-2", "worker-3"]
 PARTS = {"etcd", "guest", "konnectivity-agent", "konnectivity-server", "kube-apiserver", "kube-controller-manager"}
 LITTLE_SHM = ("mount", "-t", "tmpfs", "-o", "size=64k,noexec", "tmpfs", "/dev/shm")
@@ -134,7 +134,7 @@ from k8s101.cluster import cluster
 from k8s101.cluster.backends import guest
 from k8s101.cluster.access.pki import Authority
 api = connect("forward")
-kubectl("create deployment one --image=docker.io/kubernetes101/hello:1.0.0")
+kubectl("create deployment one --image=k8s101.test/hello:1.0.0")
 wait_for("deployment/one", "rolled out")
 with forward("deployment/one", 8000) as way:
     print("forward:", way.get("/").text)

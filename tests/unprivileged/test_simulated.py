@@ -10,7 +10,7 @@ import pytest
 from small_machine import AN_OUTSIDE, MEMORY, UID, SmallMachine
 from waiting import eventually
 
-HELLO = "docker.io/kubernetes101/hello:1.0.0"
+HELLO = "k8s101.test/hello:1.0.0"
 PARTS = {"etcd", "gate", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
 OTHER = UID + 1
 

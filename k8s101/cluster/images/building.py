@@ -27,12 +27,12 @@ from k8s101.cluster.values.settings import ROOT, cache_dir
 from k8s101.errors import Problem
 
 SOURCES = ROOT / "images"
-HELLO = "docker.io/kubernetes101/hello"
+HELLO = "k8s101.test/hello"
 SANDBOX_IMAGE = "registry.k8s.io/pause:3.10.2"
 """What holds the namespaces of each Pod."""
 
 HELLO_VERSIONS = ("1.0.0", "1.0.1", "1.1.0", "1.1.1", "2.0.0", "2.1.0", "2.1.1")
-TOOLBOX = "docker.io/kubernetes101/toolbox:1.0"
+TOOLBOX = "k8s101.test/toolbox:1.0"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
 """The version stands in test/images/agnhost/VERSION of the Kubernetes sources."""
 

@@ -28,7 +28,7 @@ QUIET_SECONDS = 0.5
 CALLS = 5
 """So many answers of a Service count as one that answers; a client asks ten times a second."""
 
-IMAGE = "docker.io/kubernetes101/hello:1.0.0"
+IMAGE = "k8s101.test/hello:1.0.0"
 NOT_FOUND, CONFLICT = 404, 409
 OLD_PORT, NEW_PORT = 8001, 8002
 
