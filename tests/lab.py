@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from waiting import eventually
 
 from k8s101.cluster.facade.cluster import Cluster
 from k8s101.cluster.images.building import HELLO, TOOLBOX
 from k8s101.cluster.programs.binaries import ensure
+from tests.waiting import eventually
 
 HELLO_IMAGE = f"{HELLO}:1.0.0"
 HELLO_PORT = 8000

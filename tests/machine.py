@@ -16,13 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from waiting import eventually
 
 from k8s101.cluster.backends import nodes
 from k8s101.cluster.images import building
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.programs import binaries
 from k8s101.cluster.values.settings import cache_dir
+from tests.waiting import eventually
 
 UP_SECONDS = 240
 _NUMBERS = itertools.count(1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from machine import Machine
+    from tests.machine import Machine
 
 
 @contextmanager

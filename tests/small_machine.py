@@ -15,11 +15,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from waiting import eventually
-
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.values.settings import ROOT, cache_dir
+from tests.waiting import eventually
 
 UID = 12345
 MEMORY = 2 * 2**30

@@ -61,7 +61,7 @@ class Stage:
     Args:
         name: as typed after `--only`.
         lane: with which others it runs in order.
-        commands: arguments of `python -m`, one command after the other.
+        commands: arguments of `python -m`, or a program of this environment, one command after the other.
         extra: whether it belongs to `make test-all` only.
     """
 
@@ -98,6 +98,7 @@ STAGES = (
             ("ruff", "check", "."),
             ("ruff", "format", "--check", "."),
             ("mypy",),
+            ("lint-imports",),
             _notebooks("check"),
             ("tools.readme", "--check"),
         ),
@@ -135,7 +136,8 @@ STAGES = (
 def _run_command(stage: Stage, number: int, output: int | None) -> Counts:
     """Run one command; of pytest read the report."""
     module, *arguments = stage.commands[number]
-    command = [sys.executable, "-m", module, *arguments]
+    program = Path(sys.executable).with_name(module)
+    command = [str(program), *arguments] if program.exists() else [sys.executable, "-m", module, *arguments]
     environment = dict(os.environ)
     if stage.lane == BESIDE:
         command = ["nice", "-n", str(NICENESS), *command]

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import chromium
 import nbformat
 import psutil
 import pytest
 import requests
-from page import Page
 from selenium.webdriver import Chrome
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lab as jupyter
 from k8s101.notebook.document import Tree
+from tests.browser import chromium
+from tests.browser.page import Page
 
 SECONDS = 60
 OWN_DIRECTORIES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "XDG_STATE_HOME")

@@ -15,9 +15,9 @@ from typing import IO
 import psutil
 import pytest
 import requests
-from waiting import eventually
 
 from k8s101.cluster.facade import cluster as clusters
+from tests.waiting import eventually
 
 SECONDS = 120
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/lab/workspaces/k8s101/tree/work/00-start-here\.ipynb)\?token=(\w+)")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 import pytest
-from page import Page, printed, source_of
 
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import learner, lessons
 from k8s101.notebook.document import Tree, cells, read
+from tests.browser.page import Page, printed, source_of
 
 SOLVED_SECONDS = 120
 PICTURES = ROOT / "artifacts" / "browser"
@@ -64,7 +65,7 @@ def test_module(name: str, tree: Tree, open_page: Callable[..., Page]) -> None:
         if cell["cell_type"] != "code":
             continue
         if "= predict(" in source:
-            page.wait("the options are there", lambda at=index: page.options(at), 30)
+            page.wait("the options are there", partial(page.options, index), 30)
             option = page.options(index)[next(turn)]
             page.choose(index, option)
             said.append(option)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from page import Page, printed
-
 from k8s101.cluster.values.settings import ROOT
+from tests.browser.page import Page, printed
 
 PICTURES = ROOT / "artifacts" / "browser"
 

@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from escapes import Escapes, counted
-from lab import Lab, Namespace, namespace
 
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import reset
+from tests.escapes import Escapes, counted
+from tests.lab import Lab, Namespace, namespace
 
 
 @pytest.fixture(scope="package")

@@ -8,13 +8,13 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
-from lab import Lab, Namespace, hello, service
-from users import NOBODY
-from waiting import eventually
 
 from k8s101.cluster.backends import objects
 from k8s101.cluster.supervisor import rpc
 from k8s101.errors import Problem
+from tests.lab import Lab, Namespace, hello, service
+from tests.users import NOBODY
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(

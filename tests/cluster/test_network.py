@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from escapes import Escapes
-from lab import HELLO_PORT, Lab, Namespace, hello, namespace, pod, service, several
-from waiting import eventually
+
+from tests.escapes import Escapes
+from tests.lab import HELLO_PORT, Lab, Namespace, hello, namespace, pod, service, several
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from lab import HELLO_IMAGE, HELLO_PORT, Lab, Namespace, hello, pod
-from waiting import eventually
 
 from k8s101.cluster.images.building import TOOLBOX
+from tests.lab import HELLO_IMAGE, HELLO_PORT, Lab, Manifest, Namespace, hello, pod
+from tests.waiting import eventually
 
 
 def test_logs_exec_and_copy(space: Namespace, tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_changed_configmap_reaches_a_volume(space: Namespace) -> None:
     eventually("the new word", lambda: space.exec("reader", "cat", "/words/word") == "new", 60)
 
 
-def privileged(**spec: object) -> dict:
+def privileged(**spec: Any) -> Manifest:
     security = {"privileged": True}
     mounts = [{"name": "machine", "mountPath": "/machine", "mountPropagation": "Bidirectional"}]
     return pod("tools", container={"securityContext": security, "volumeMounts": mounts}, **spec)

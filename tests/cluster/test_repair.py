@@ -8,18 +8,19 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from functools import partial
 
 import psutil
 import pytest
 import requests
-from escapes import Escapes
-from lab import HELLO_PORT, Lab, Namespace, hello, pod, service, several
-from waiting import eventually
 
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.host import host
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.node import router
+from tests.escapes import Escapes
+from tests.lab import HELLO_PORT, Lab, Namespace, hello, pod, service, several
+from tests.waiting import eventually
 
 FOREVER = [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]
 FOREVER += [{"key": "node.kubernetes.io/unreachable", "operator": "Exists"}]
@@ -188,7 +189,7 @@ def test_the_whole_cluster_ends_and_comes_back_with_its_objects(
     try:
         for target in ((str(lab.cluster.settings.ranges.router), 6443), (address, 80)):
             # the last thread of a process may listen a moment longer than its first
-            eventually(f"{target} is refused", lambda target=target: is_refused(*target), 10)
+            eventually(f"{target} is refused", partial(is_refused, *target), 10)
         assert escapes.packets() == 0
     finally:
         clusters.up(print)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from lab import Lab, Namespace, hello, service, several
-from waiting import eventually
-
 from k8s101.cluster.facade import reset
+from tests.lab import Lab, Namespace, hello, service, several
+from tests.waiting import eventually
 
 THING = {
     "apiVersion": "apiextensions.k8s.io/v1",

@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from lab import Lab, Namespace, pod
-from users import NOBODY, as_user
 
 from k8s101.cluster.host import host
 from k8s101.cluster.linux import cgroups
 from k8s101.errors import Problem
+from tests.lab import Lab, Namespace, pod
+from tests.users import NOBODY, as_user
 
 PRIVATE = (b"PRIVATE KEY-----", b"client-key-data:", b"secret: ")
 ROOTS_OWN = {"ca.key", "etcd-ca.key", "front-proxy-ca.key", "sa.key"}

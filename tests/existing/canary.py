@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ def lay(api: Api) -> None:
     # the control plane adds its own to a new namespace
     wanted = f"/api/v1/namespaces/{NAMESPACE}"
     for added in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
-        api.wait(added, lambda path=f"{wanted}/{added}": api.call("GET", path).ok, 30)
+        api.wait(added, partial(_exists, api, f"{wanted}/{added}"), 30)
+
+
+def _exists(api: Api, path: str) -> bool:
+    return api.call("GET", path).ok
 
 
 def remove(api: Api) -> None:

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import machine as machines
 import pytest
-from machine import Machine, Result, assert_problem
-from production import trap
 
 from benchmarks import peer
 from k8s101.cluster.programs import binaries
 from k8s101.cluster.values.settings import ROOT
+from tests import machine as machines
+from tests.machine import Machine, Result, assert_problem
+from tests.production import trap
 
 NAME = "theirs"
 CONTEXT = f"kwok-{NAME}"
@@ -53,8 +53,8 @@ class Theirs:
         self.canary("lay")
 
     def kubectl(self, *arguments: str) -> str:
-        command = (self.paths["kubectl"], f"--kubeconfig={self.kubeconfig}", f"--context={CONTEXT}", *arguments)
-        return _good(self.machine.run(*command))
+        chosen = (f"--kubeconfig={self.kubeconfig}", f"--context={CONTEXT}")
+        return _good(self.machine.run(self.paths["kubectl"], *chosen, *arguments))
 
     def canary(self, verb: str) -> dict[str, str]:
         return json.loads(_good(self.machine.run(sys.executable, CANARY, verb, self.alone))) or {}

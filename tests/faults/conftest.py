@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import machine as machines
 import pytest
-from machine import Machine
+
+from tests import machine as machines
+from tests.machine import Machine
 
 
 @pytest.fixture(scope="session", autouse=True)

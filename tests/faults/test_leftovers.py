@@ -10,8 +10,9 @@ from typing import Any
 
 import psutil
 import pytest
-from machine import Machine
-from waiting import eventually
+
+from tests.machine import Machine
+from tests.waiting import eventually
 
 INTERRUPTED = 130
 SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from machine import Machine, assert_problem
-from waiting import eventually
 
 from k8s101.cluster.node import router
 from k8s101.cluster.values.settings import Settings
+from tests.machine import Machine, assert_problem
+from tests.waiting import eventually
 
 FROZEN = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

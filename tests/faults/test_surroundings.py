@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import machine as machines
 import pytest
-from escapes import counted
-from machine import K8S101, Machine, assert_problem
-from production import trap
-from waiting import eventually
 
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings
+from tests import machine as machines
+from tests.escapes import counted
+from tests.machine import K8S101, Machine, assert_problem
+from tests.production import trap
+from tests.waiting import eventually
 
 DROPPED = """
 table ip filter {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ipywidgets
 import pytest
-from checking import last_line, lesson
+from kubernetes.client import V1Namespace, V1ObjectMeta
 
 from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
 from k8s101.cluster.facade import cluster
@@ -20,6 +20,7 @@ from k8s101.lesson.api.session import Api, make_current
 from k8s101.lesson.cells import connect as connecting
 from k8s101.lesson.pictures import live
 from k8s101.lesson.quiz import bank, checks
+from tests.notebooks.checking import last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
@@ -248,11 +249,12 @@ def test_the_users_own_kubeconfig_is_not_read(api: Api, tmp_path: Path, monkeypa
 
 
 def test_a_namespace_of_somebody_else_is_left_alone(api: Api) -> None:
-    api.core.create_namespace({"metadata": {"name": "k8s101-foreign"}})
+    api.core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name="k8s101-foreign")))
     try:
         with pytest.raises(Problem, match="was not made by this workshop"):
             connect("foreign")
-        assert api.core.read_namespace("k8s101-foreign").status.phase == "Active"
+        status = api.core.read_namespace("k8s101-foreign").status
+        assert status and status.phase == "Active"
     finally:
         api.core.delete_namespace("k8s101-foreign")
         make_current(api)

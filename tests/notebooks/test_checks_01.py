@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from checking import last_line, lesson, outcome
 
 from k8s101 import apply, component, fault, kubectl, show, wait_for
 from k8s101.errors import Problem
@@ -14,6 +13,7 @@ from k8s101.lesson.faults.faults import symptoms
 from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
 from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS, WATCH
 from k8s101.lesson.quiz import bank
+from tests.notebooks.checking import last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 

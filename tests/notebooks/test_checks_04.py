@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from checking import last_line, lesson, outcome
 
 from k8s101 import apply, kubectl
 from k8s101.lesson.api.session import Api, make_current
+from tests.notebooks.checking import last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -49,7 +50,8 @@ def test_the_slow_start_of_the_solution_passes_twice(api: Api) -> None:
     ],
 )
 def test_what_is_wrong_with_the_probes_is_told(api: Api, wrong: dict[str, str | int], line: str) -> None:
-    apply("slow.yaml", **{"tries": 30, "alive": "/healthz", "ready": "/readyz"} | wrong)
+    right: dict[str, str | int] = {"tries": 30, "alive": "/healthz", "ready": "/readyz"}
+    apply("slow.yaml", **right | wrong)
     assert last_line(api, "slow") == f"✗ not yet: {line}"
 
 
@@ -66,7 +68,7 @@ def test_a_start_without_a_startup_probe_is_told_so(api: Api) -> None:
     assert last_line(api, "slow").endswith("killed while they start: there is no startup probe")
 
 
-def slow(**container: object) -> str:
+def slow(**container: Any) -> str:
     return deployment(
         "slow",
         env=[{"name": "HELLO_STARTUP_DELAY", "value": "6s"}],
@@ -75,11 +77,11 @@ def slow(**container: object) -> str:
     )
 
 
-def report(grace: int = 15, replicas: int = 2, release: str = "1.1.0", **container: object) -> str:
+def report(grace: int = 15, replicas: int = 2, release: str = "1.1.0", **container: Any) -> str:
     return deployment("report", grace, replicas, release, **container)
 
 
-def deployment(name: str, grace: int = 30, replicas: int = 2, release: str = "1.1.0", **container: object) -> str:
+def deployment(name: str, grace: int = 30, replicas: int = 2, release: str = "1.1.0", **container: Any) -> str:
     """Return a Deployment as JSON, which is YAML too."""
     labels = {"app": name}
     spec = {

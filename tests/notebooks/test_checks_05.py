@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from checking import last_line, lesson, outcome
 
 from k8s101 import apply, kubectl
 from k8s101.lesson.api.session import Api, make_current
+from tests.notebooks.checking import last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from checking import last_line, lesson, outcome
 
 from k8s101 import apply, kubectl, wait_for
 from k8s101.lesson.api.session import Api, make_current
+from tests.notebooks.checking import last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 

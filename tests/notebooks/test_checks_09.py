@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from checking import assert_passes, last_line, lesson
-from waiting import eventually
 
 from k8s101 import apply, component, kubectl, show, wait_for
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, make_current
+from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 

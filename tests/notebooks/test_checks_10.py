@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from checking import assert_passes, last_line, lesson
 
 from k8s101 import apply, kubectl, show, wait_for
 from k8s101.lesson.api.schedule import distance
 from k8s101.lesson.api.session import Api, make_current
+from tests.notebooks.checking import assert_passes, last_line, lesson
 
 
 @pytest.fixture(scope="module")

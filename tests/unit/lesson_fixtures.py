@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kubernetes.client import ApiClient, Configuration
 
 from k8s101.cluster.values.settings import Settings
 from k8s101.lesson.api.names import HASH, REVISION
 from k8s101.lesson.api.recorder import Recorder, Seen
+from k8s101.lesson.api.rest import Rest
 from k8s101.lesson.api.session import Api
 
 Object = dict[str, Any]
@@ -38,7 +39,7 @@ def template(version: str) -> Object:
     return {"spec": {"containers": [{"name": "hello", "image": f"k8s101.test/hello:{version}"}]}}
 
 
-def deployment(replicas: int = 5, revision: str = "1", **update: int | str) -> Object:
+def deployment(replicas: int = 5, revision: str = "1", **update: Any) -> Object:
     item = owned("d", "Deployment", "hello")
     item["metadata"]["annotations"] = {REVISION: revision}
     strategy = {"rollingUpdate": update or {"maxSurge": "25%", "maxUnavailable": "25%"}}
@@ -68,7 +69,7 @@ class Recording:
     """A recorder filled by hand: each report comes a second after the one before."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(None, "n")  # type: ignore[arg-type]  nothing is asked
+        self.recorder = Recorder(cast(Rest, None), "n")  # nothing is asked
         self._at = 0.0
 
     def see(self, item: Object, kind: str = "ADDED") -> None:

@@ -13,22 +13,32 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from binaries_fixtures import VERSION, ReleaseServer, go_environment, place, program, server, tiny, write_tiny
 
 from k8s101.cluster.programs import binaries, builds
 from k8s101.cluster.programs.cache import locked
 from k8s101.cluster.programs.toolchain import PROJECTS, TOOLCHAIN, Release
 from k8s101.cluster.values import settings
 from k8s101.cluster.values.progress import Progress, quiet
+from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
+from tests.unit.binaries_fixtures import (
+    VERSION,
+    ReleaseServer,
+    go_environment,
+    place,
+    program,
+    server,
+    tiny,
+    write_tiny,
+)
 
 __all__ = ["place", "server"]
 
 DRIVER = """
 import sys
-sys.path.insert(0, {here!r})
+sys.path.insert(0, {root!r})
 from pathlib import Path
-from binaries_fixtures import tiny
+from tests.unit.binaries_fixtures import tiny
 from k8s101.cluster.programs.binaries import ensure
 report = lambda p: print(p.tool, p.done, p.message, flush=True)
 print(ensure(["one", "two"], report, [tiny(Path({place!r}))]), flush=True)
@@ -36,7 +46,7 @@ print(ensure(["one", "two"], report, [tiny(Path({place!r}))]), flush=True)
 
 
 def driver(place: Path) -> list[str]:
-    return [sys.executable, "-c", DRIVER.format(here=str(Path(__file__).parent), place=str(place))]
+    return [sys.executable, "-c", DRIVER.format(root=str(ROOT), place=str(place))]
 
 
 def says(path: Path) -> str:

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from binaries_fixtures import VERSION, ReleaseServer, archive, place, program, server, tiny
 
 from k8s101.cluster.programs import binaries, downloads
 from k8s101.cluster.programs.toolchain import PROJECTS, Project, Release, architecture
 from k8s101.cluster.values.progress import Progress
 from k8s101.errors import Problem
+from tests.unit.binaries_fixtures import VERSION, ReleaseServer, archive, place, program, server, tiny
 
 __all__ = ["place", "server"]
 

@@ -38,7 +38,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         """Answer."""
         connection = self.connection
         assert isinstance(connection, ssl.SSLSocket)
-        (((_, name),),) = connection.getpeercert()["subject"]  # type: ignore[index, misc]
+        (((_, name),),) = connection.getpeercert()["subject"]  # type: ignore[index, misc, str-unpack]
         fields = ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "major", "minor", "platform")
         rest = ", ".join(f'"{field}": ""' for field in fields)
         body = f'{{"gitVersion": "{name}", {rest}}}'.encode()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 from kubernetes.client.exceptions import ApiException
-from lesson_fixtures import deployment, lesson
 from urllib3.exceptions import HTTPError
 
 from k8s101.cluster.access import identity
@@ -21,6 +20,7 @@ from k8s101.lesson.api.diagnose import cause
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.cells import connect, tables
 from k8s101.lesson.pictures import live
+from tests.unit.lesson_fixtures import deployment, lesson
 
 
 @pytest.fixture

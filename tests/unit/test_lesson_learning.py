@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lesson_fixtures import lesson
 
 from k8s101 import cli
 from k8s101.errors import Problem
@@ -18,6 +17,7 @@ from k8s101.lesson.cells import tables
 from k8s101.lesson.modules import written
 from k8s101.lesson.quiz import checks, predict, progress, widgets
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question, module, question
+from tests.unit.lesson_fixtures import lesson
 
 ASKED = Question(
     "pods",

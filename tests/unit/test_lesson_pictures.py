@@ -8,13 +8,13 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from lesson_fixtures import Object, Recording, deployment, owned, pod, replicaset
 
 from k8s101.lesson.api.rollout import bounds, last_rollout
 from k8s101.lesson.pictures import parts, timeline
 from k8s101.lesson.pictures.draw import picture
 from k8s101.lesson.pictures.graph import Edge, Graph, Node, _node, _owned, _without_idle, open_pod
 from k8s101.lesson.pictures.picture import Picture
+from tests.unit.lesson_fixtures import Object, Recording, deployment, owned, pod, replicaset
 
 
 def graph_of(*items: Object) -> Graph:
@@ -174,7 +174,7 @@ def test_below_keeps_only_what_can_be_reached() -> None:
 def test_the_band_is_computed_as_the_controller_does(
     replicas: int, update: dict[str, int | str], wanted: tuple[int, int]
 ) -> None:
-    assert bounds(deployment(replicas, **update)) == wanted
+    assert bounds(deployment(replicas, "1", **update)) == wanted
 
 
 def rolling(recording: Recording, *, careless: bool = False) -> Object:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lesson_fixtures import lesson
 
 from k8s101.errors import Problem
 from k8s101.lesson.api import session
 from k8s101.lesson.faults.faults import symptoms
 from k8s101.lesson.faults.questions import CACHED, NEW, QUESTIONS, WRITE
 from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS
+from tests.unit.lesson_fixtures import lesson
 
 
 def test_every_question_is_a_row_and_no_row_comes_twice() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from notebook_fixtures import cell_named, load, make_tree, path_of, save
 
 from k8s101.errors import Problem
 from k8s101.notebook.document import Tree, cells, read, render, write_atomically
 from k8s101.notebook.learner import Result, make_copies, make_copy, used
 from k8s101.notebook.names import names
+from tests.unit.notebook_fixtures import cell_named, load, make_tree, path_of, save
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_untouched_copies_follow_the_source(tree: Tree, target: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"source": "replicas = 5"}, {"execution_count": 3}])
-def test_used_copies_stay(tree: Tree, target: Path, change: dict[str, object]) -> None:
+def test_used_copies_stay(tree: Tree, target: Path, change: dict[str, Any]) -> None:
     edit(target, **change)
     before = target.read_text()
     assert make_copies(tree)[target] is Result.KEPT

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
-from notebook_fixtures import cell_named, display, load, make_tree, path_of, save, stream
 
 from k8s101.notebook.document import Tree, make_cell
 from k8s101.notebook.lint.registry import lint, rules
+from tests.unit.notebook_fixtures import cell_named, display, load, make_tree, path_of, save, stream
 
 Damage = Callable[[NotebookNode, Tree], None]
 

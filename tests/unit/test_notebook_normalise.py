@@ -9,11 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from notebook_fixtures import cell_named, display, load, make_tree, path_of, save, stream
 
 from k8s101.errors import Problem
 from k8s101.notebook.document import Tree, make_cell, number_of, read, render, write_atomically
 from k8s101.notebook.normalise import normalise, normalise_file, normalised_text
+from tests.unit.notebook_fixtures import cell_named, display, load, make_tree, path_of, save, stream
 
 
 @pytest.fixture

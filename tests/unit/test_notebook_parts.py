@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from notebook_fixtures import COVERAGE, LESSONS, cell_named, load, make_tree, save
 
 from k8s101.errors import Problem
 from k8s101.notebook import coverage, lessons, tags
@@ -14,6 +13,7 @@ from k8s101.notebook.document import Tree, write_atomically
 from k8s101.notebook.names import names
 from k8s101.notebook.prose import parse
 from k8s101.notebook.text import as_text
+from tests.unit.notebook_fixtures import COVERAGE, LESSONS, cell_named, load, make_tree, save
 
 
 @pytest.fixture

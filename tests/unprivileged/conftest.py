@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from small_machine import SmallMachine
 
 from k8s101.cluster.backends import simulated
 from k8s101.cluster.programs.binaries import ensure
+from tests.small_machine import SmallMachine
 
 
 @pytest.fixture(scope="session", autouse=True)

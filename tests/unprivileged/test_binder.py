@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from small_machine import SmallMachine
-from waiting import eventually
-
 from k8s101.cluster.values.settings import ROOT
+from tests.small_machine import SmallMachine
+from tests.waiting import eventually
 
 PATH = f"{ROOT / '.venv/bin'}:/usr/bin:/bin"
 LESSON = "from k8s101 import connect; connect('deployments')"

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import TOOLBOX, pod, service
-from small_machine import AN_OUTSIDE, Finished, SmallMachine
-from waiting import eventually
 
 from k8s101.cluster.access.pki import Authority
 from k8s101.cluster.backends import guest
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
+from tests.lab import TOOLBOX, pod, service
+from tests.small_machine import AN_OUTSIDE, Finished, SmallMachine
+from tests.waiting import eventually
 
 HELLO = "k8s101.test/hello:1.0.0"
 NODES = ["worker-1", "worker-2", "worker-3"]

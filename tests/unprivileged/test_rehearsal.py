@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 
-from small_machine import SmallMachine
-
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds, lessons
 from k8s101.notebook.document import read
+from tests.small_machine import SmallMachine
 
 ARTIFACTS = ROOT / "artifacts/simulated"
 MODULE_SECONDS = 300

@@ -7,8 +7,9 @@ import re
 import time
 
 import pytest
-from small_machine import AN_OUTSIDE, MEMORY, UID, SmallMachine
-from waiting import eventually
+
+from tests.small_machine import AN_OUTSIDE, MEMORY, UID, SmallMachine
+from tests.waiting import eventually
 
 HELLO = "k8s101.test/hello:1.0.0"
 PARTS = {"etcd", "gate", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
