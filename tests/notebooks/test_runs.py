@@ -33,7 +33,7 @@ modules:
 PREPARE = """
 import os
 from pathlib import Path
-from k8s101.notebook import needs
+from k8s101.lesson.cells import needs
 can = Path("../can.txt").read_text() == "yes"
 needs.register(capabilities=lambda: {"containers": can}, directory=Path("../notebooks/recorded"))
 """

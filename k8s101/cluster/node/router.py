@@ -127,8 +127,17 @@ def _connect(settings: Settings, router_pid: int) -> None:
 
 def disconnect_host() -> None:
     """Remove the host's link; the routes of last resort stay."""
-    if any(link["ifname"] == HOST_LINK for link in query("link", "show")):
-        ip(f"link del {HOST_LINK}")
+    if _has_link():
+        try:
+            ip(f"link del {HOST_LINK}")
+        except subprocess.CalledProcessError:
+            # it goes with the router's namespace, which may end meanwhile
+            if _has_link():
+                raise
+
+
+def _has_link() -> bool:
+    return any(link["ifname"] == HOST_LINK for link in query("link", "show"))
 
 
 def forget_routes(settings: Settings) -> None:
