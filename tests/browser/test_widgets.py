@@ -11,10 +11,10 @@ from tests.browser.page import Page, printed
 PICTURES = ROOT / "artifacts" / "browser"
 
 ASK = """\
-from k8s101.lesson.quiz.bank import Question
+from k8s101.lesson.quiz.bank import Option, Question
 from k8s101.lesson.quiz.widgets import choice
 said = []
-options = {"one": "", "three": "", "five": ""}
+options = {key: Option(key, "") for key in ("one", "three", "five")}
 box = choice(Question("answer", "How many copies run?", options, "three"), said.append)"""
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 TREE = Tree()
 TEMPLATE = TREE.paths(["template"])[0]
-SAID = {"tree": "1", "lost": "a new Pod takes its place"}
+SAID = {"tree": "one", "lost": "new"}
 """What the learner of a test answers: wrong the first time, right the second."""
 
 

@@ -14,6 +14,9 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.rest import Object, Rest
 
 KINDS = ("Pod", "ReplicaSet", "Deployment", "Event")
+WATCHED = ("Pod", "ReplicaSet", "Deployment")
+"""What pictures and checks are made of; events come in their own time."""
+
 GROUPS = {"Pod": "v1", "ReplicaSet": "apps/v1", "Deployment": "apps/v1", "Event": "v1"}
 RETRY_SECONDS = 1.0
 
@@ -94,7 +97,7 @@ class Recorder:
         with self._changed:
             return self._changed.wait_for(test, seconds)
 
-    def catch_up(self, kinds: tuple[str, ...] = ("Pod", "ReplicaSet", "Deployment"), seconds: float = 10) -> None:
+    def catch_up(self, kinds: tuple[str, ...] = WATCHED, seconds: float = 10) -> None:
         """Wait until everything that exists now has arrived here too.
 
         Raises:

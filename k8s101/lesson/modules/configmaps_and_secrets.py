@@ -13,8 +13,8 @@ from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.api.wait import settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
+from k8s101.lesson.quiz.checking import begun, expect, settles
 
 ROLLOUT_SECONDS = 20
 FOLLOW_SECONDS = 120
@@ -50,8 +50,8 @@ def _data(api: Api, reference: str) -> dict[str, str]:
 def _number(before: Before, api: Api) -> str:
     kept = (api.get("configmap/limits") or {}).get("data", {}).get("APP_LIMIT")
     if kept is None:
-        return "it refuses"
-    return "it keeps a number" if isinstance(kept, int) else "it makes a text of it"
+        return "refused"
+    return "number" if isinstance(kept, int) else "text"
 
 
 def _follows(before: Before, api: Api) -> str:
@@ -61,14 +61,14 @@ def _follows(before: Before, api: Api) -> str:
     directory, single = (told["files"][name] == text for name in ("whole/config.properties", "single.properties"))
     return {
         (True, True, True): "everything",
-        (False, True, True): "both files",
-        (False, True, False): "the file in the directory",
+        (False, True, True): "files",
+        (False, True, False): "directory",
     }.get((variables, directory, single), "nothing")
 
 
 def _base64(before: Before, api: Api) -> str:
     readable = _data(api, "secret/login")["password"].isprintable()
-    return "nothing: any base64 program will do" if readable else "the cluster's key"
+    return "nothing" if readable else "key"
 
 
 def _stored(api: Api, name: str) -> bytes:
@@ -79,15 +79,15 @@ def _raw(before: Before, api: Api) -> str:
     password = _data(api, "secret/login")["password"].encode()
     raw = _stored(api, "login")
     if password in raw:
-        return "the password as you typed it"
-    return "the password in base64" if base64.b64encode(password) in raw else "something unreadable"
+        return "plain"
+    return "base64" if base64.b64encode(password) in raw else "unreadable"
 
 
 def _old(before: Before, api: Api) -> str:
     password = _data(api, "secret/login").get("password", "").encode()
     if not password:
-        return "it cannot be read any more"
-    return "it stays readable in etcd" if password in _stored(api, "login") else "it is encrypted at once"
+        return "lost"
+    return "readable" if password in _stored(api, "login") else "encrypted"
 
 
 def _missing_key(before: Before, api: Api) -> str:
@@ -95,14 +95,14 @@ def _missing_key(before: Before, api: Api) -> str:
         pod for pod in pods_of(api, api.get("deployment/hello") or {}) if pod["metadata"]["uid"] not in before.pods
     ]
     if not fresh:
-        return "there is none: the API refuses the change"
+        return "refused"
     entry = fresh[0]["status"]["containerStatuses"][0]
     if entry["restartCount"]:
-        return "it crashes again and again"
+        return "crashes"
     uid = fresh[0]["metadata"]["uid"]
     events = api.rest.list("Event", api.namespace, f"involvedObject.uid={uid}")
     waited = any("couldn't find key" in str(event.get("message")) for event in events)
-    return "it waits until the key is there" if waited else "it starts with an empty variable"
+    return "waits" if waited else "empty"
 
 
 QUESTIONS = (
@@ -110,9 +110,9 @@ QUESTIONS = (
         "number",
         "A ConfigMap holds APP_LIMIT: 10, without quotes. What does the API server do?",
         {
-            "it keeps a number": "Values are texts; what a text means is the app's business.",
-            "it makes a text of it": "It does not guess: YAML says number, the API wants text.",
-            "it refuses": "every value must be text, so you write it in quotes",
+            "number": Option("it keeps a number", "Values are texts; what a text means is the app's business."),
+            "text": Option("it makes a text of it", "It does not guess: YAML says number, the API wants text."),
+            "refused": Option("it refuses", "every value must be text, so you write it in quotes"),
         },
         _number,
     ),
@@ -120,10 +120,13 @@ QUESTIONS = (
         "follows",
         "You change both ConfigMaps. What of it does the running container see?",
         {
-            "everything": "Variables are copied once, when a container starts.",
-            "both files": "A file mounted by subPath is bound once, when a container starts.",
-            "the file in the directory": "the kubelet exchanges the directory; everything else was copied at the start",
-            "nothing": "The kubelet goes on looking after mounted directories.",
+            "everything": Option("everything", "Variables are copied once, when a container starts."),
+            "files": Option("both files", "A file mounted by subPath is bound once, when a container starts."),
+            "directory": Option(
+                "the file in the directory",
+                "the kubelet exchanges the directory; everything else was copied at the start",
+            ),
+            "nothing": Option("nothing", "The kubelet goes on looking after mounted directories."),
         },
         _follows,
     ),
@@ -131,9 +134,11 @@ QUESTIONS = (
         "base64",
         "The API shows the password in base64. What does a reader need to turn it back?",
         {
-            "the cluster's key": "No key is involved: base64 only writes any bytes as letters.",
-            "administrator's rights on a node": "Whoever may read the Secret in the API has all that is needed.",
-            "nothing: any base64 program will do": "base64 is a way of writing, not a lock",
+            "key": Option("the cluster's key", "No key is involved: base64 only writes any bytes as letters."),
+            "rights": Option(
+                "administrator's rights on a node", "Whoever may read the Secret in the API has all that is needed."
+            ),
+            "nothing": Option("nothing: any base64 program will do", "base64 is a way of writing, not a lock"),
         },
         _base64,
     ),
@@ -141,9 +146,9 @@ QUESTIONS = (
         "raw",
         "What does etcd hold of the password?",
         {
-            "the password as you typed it": "not even in base64: that is how the API prints bytes",
-            "the password in base64": "base64 is only how the API writes bytes in JSON and YAML.",
-            "something unreadable": "Encryption at rest is off until somebody switches it on.",
+            "plain": Option("the password as you typed it", "not even in base64: that is how the API prints bytes"),
+            "base64": Option("the password in base64", "base64 is only how the API writes bytes in JSON and YAML."),
+            "unreadable": Option("something unreadable", "Encryption at rest is off until somebody switches it on."),
         },
         _raw,
     ),
@@ -151,9 +156,9 @@ QUESTIONS = (
         "old",
         "Encryption is switched on. What becomes of the Secret that is already there?",
         {
-            "it is encrypted at once": "Nobody goes through what is stored.",
-            "it stays readable in etcd": "only what is written from now on is encrypted",
-            "it cannot be read any more": "The API server goes on reading the old form, too.",
+            "encrypted": Option("it is encrypted at once", "Nobody goes through what is stored."),
+            "readable": Option("it stays readable in etcd", "only what is written from now on is encrypted"),
+            "lost": Option("it cannot be read any more", "The API server goes on reading the old form, too."),
         },
         _old,
     ),
@@ -161,10 +166,14 @@ QUESTIONS = (
         "missing-key",
         "The Pod template names a key that the ConfigMap does not have. The new Pod …",
         {
-            "there is none: the API refuses the change": "References are not looked up until the Pod is on a node.",
-            "it starts with an empty variable": "It would if the reference said optional: true.",
-            "it waits until the key is there": "its container is not even made; the kubelet tries again and again",
-            "it crashes again and again": "To crash it would have to start first.",
+            "refused": Option(
+                "there is none: the API refuses the change", "References are not looked up until the Pod is on a node."
+            ),
+            "empty": Option("it starts with an empty variable", "It would if the reference said optional: true."),
+            "waits": Option(
+                "it waits until the key is there", "its container is not even made; the kubelet tries again and again"
+            ),
+            "crashes": Option("it crashes again and again", "To crash it would have to start first."),
         },
         _missing_key,
     ),
@@ -172,55 +181,47 @@ QUESTIONS = (
         "variables",
         "You change a ConfigMap. What do running containers see that read it as variables?",
         {
-            "the old values": "variables are copied when a container starts",
-            "the new values, after a moment": "That holds for mounted directories.",
-            "the new values, because their Pods are replaced": "A ConfigMap is not part of the Pod template.",
+            "old": Option("the old values", "variables are copied when a container starts"),
+            "new": Option("the new values, after a moment", "That holds for mounted directories."),
+            "replaced": Option(
+                "the new values, because their Pods are replaced", "A ConfigMap is not part of the Pod template."
+            ),
         },
-        "the old values",
+        "old",
     ),
 )
 
 
-def _shop_begun(api: Api) -> str | None:
-    return None if api.get("deployment/shop") else "there is no Deployment shop yet"
-
-
 def _handed_over(api: Api) -> Iterator[Finding]:
-    trouble = settled("deployment/shop", ROLLOUT_SECONDS)
-    yield Finding(trouble is None, trouble or "shop runs")
+    yield settles("deployment/shop", "shop runs", ROLLOUT_SECONDS)
     told = _told(api, "shop")
     color, wanted = told["environment"].get("APP_COLOR"), _data(api, "configmap/settings").get("APP_COLOR")
     good = color is not None and color == wanted
-    yield Finding(good, f"it sees APP_COLOR={color}" + ("" if good else f", and settings has {wanted}"))
+    yield expect(good, f"it sees APP_COLOR={color}", f"it sees APP_COLOR={color}, and settings has {wanted}")
     for key in sorted(_data(api, "secret/login")):
         found = f"login/{key}" in told["files"]
         where = f"{CONFIG}/login/{key}"
-        yield Finding(found, f"it finds {where}" if found else f"it finds no file {where}: look at mountPath")
-
-
-def _board_begun(api: Api) -> str | None:
-    return None if api.get("deployment/board") else "there is no Deployment board yet"
+        yield expect(found, f"it finds {where}", f"it finds no file {where}: look at mountPath")
 
 
 def _followed(api: Api) -> Iterator[Finding]:
-    trouble = settled("deployment/board", ROLLOUT_SECONDS)
-    yield Finding(trouble is None, trouble or "board runs")
+    yield settles("deployment/board", "board runs", ROLLOUT_SECONDS)
     notice = api.get("configmap/notice")
     words = " ".join(_data(api, "configmap/notice").values()) or "nothing"
     closed = "closed" in words
-    yield Finding(closed, f"ConfigMap notice says {words}" + ("" if closed else ": change it to closed"))
+    yield expect(closed, f"ConfigMap notice says {words}", f"ConfigMap notice says {words}: change it to closed")
     pod = _pod(api, "board")
     assert notice is not None and pod is not None, "found above"
     changed = max(datetime.fromisoformat(entry["time"]) for entry in notice["metadata"]["managedFields"])
     state = pod["status"]["containerStatuses"][0]["state"]
     before = datetime.fromisoformat(state["running"]["startedAt"]) <= changed
     late = "its container started after the change: say open again, let it start, then change it"
-    yield Finding(before, "its container is older than the change" if before else late)
+    yield expect(before, "its container is older than the change", late)
     if fault := _why_not_followed(pod):
         yield Finding(False, fault)
         return
     shown = _await_file(api, "board", "closed")
-    yield Finding(shown, "it sees the new text" if shown else f"after {FOLLOW_SECONDS} s no file says closed")
+    yield expect(shown, "it sees the new text", f"after {FOLLOW_SECONDS} s no file says closed")
 
 
 def _why_not_followed(pod: Object) -> str | None:
@@ -260,7 +261,7 @@ def _await_file(api: Api, deployment: str, word: str) -> bool:
 EXERCISES = (
     Exercise(
         "handover",
-        _shop_begun,
+        begun("Deployment", "shop"),
         _handed_over,
         (
             'show("configmaps,secrets") names what there is, and which keys it has.',
@@ -270,7 +271,7 @@ EXERCISES = (
     ),
     Exercise(
         "follow",
-        _board_begun,
+        begun("Deployment", "board"),
         _followed,
         (
             "Of all that the container saw in step 2, what followed the change?",

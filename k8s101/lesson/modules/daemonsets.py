@@ -6,24 +6,17 @@ from collections.abc import Iterator
 
 import requests
 
-from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of, why_pod
 from k8s101.lesson.api.names import owner, ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
+from k8s101.lesson.quiz.checking import existing, expect, fine, recorded, same_version
 
 CALLS = 40
 CALL_SECONDS = 5
 NEWCOMER = "worker-4"
-
-
-def _daemonset(api: Api, name: str) -> Object:
-    found = api.get(f"daemonset/{name}")
-    if found is None:
-        raise Problem(f"there is no DaemonSet {name}", where=f"namespace {api.namespace}", then=f'apply("{name}.yaml")')
-    return found
 
 
 def _nodes(api: Api) -> list[Object]:
@@ -36,29 +29,29 @@ def _names(api: Api) -> list[str]:
 
 def _places(api: Api, name: str) -> list[str]:
     """Return the node of each Pod of a DaemonSet, sorted; Pods of nodes that are gone do not count."""
-    places = [pod["spec"].get("nodeName", "") for pod in pods_of(api, _daemonset(api, name))]
+    places = [pod["spec"].get("nodeName", "") for pod in pods_of(api, existing(api, f"daemonset/{name}"))]
     return sorted(set(places) & set(_names(api))) if len(places) > 1 else places
 
 
 def _how_many(before: Before, api: Api) -> str:
     places = _places(api, "agent")
     if places == sorted(_names(api)):
-        return "one on each node"
-    return "one, until you scale it" if len(places) == 1 else "none: the number is missing"
+        return "each"
+    return "one" if len(places) == 1 else "none"
 
 
 def _newcomer(before: Before, api: Api) -> str:
     # the lesson has written nothing since the node came
     if NEWCOMER in _places(api, "agent"):
-        return "nobody: it happens by itself"
-    return "you, by applying the manifest again"
+        return "nobody"
+    return "you"
 
 
 def _no_label(before: Before, api: Api) -> str:
-    states = [bool(pod["spec"].get("nodeName")) for pod in pods_of(api, _daemonset(api, "fast"))]
+    states = [bool(pod["spec"].get("nodeName")) for pod in pods_of(api, existing(api, "daemonset/fast"))]
     if not states:
-        return "there is none, and that is no error"
-    return "they run, on any node" if all(states) else "they wait, as Pending"
+        return "none"
+    return "anywhere" if all(states) else "pending"
 
 
 def _who_answers(before: Before, api: Api) -> str:
@@ -68,28 +61,28 @@ def _who_answers(before: Before, api: Api) -> str:
     url = f"http://{address}:{service['spec']['ports'][0]['nodePort']}/"
     hosts = {requests.get(url, timeout=CALL_SECONDS).headers["X-Hello-Host"] for _ in range(CALLS)}
     if len(hosts) > 1:
-        return "the agents of all nodes"
+        return "all"
     pod = api.get(f"pod/{hosts.pop()}") or {"spec": {}}
     here = pod["spec"].get("nodeName") == node["metadata"]["name"]
-    return "the agent of that node" if here else "always the same one, on any node"
+    return "own" if here else "same"
 
 
 def _on_delete(before: Before, api: Api) -> str:
-    daemonset = _daemonset(api, "agent")
+    daemonset = existing(api, "daemonset/agent")
     pods = [pod for pod in pods_of(api, daemonset) if not pod["metadata"].get("deletionTimestamp")]
     fresh = [pod for pod in pods if version(pod) == version(daemonset)]
-    return "only the agent that you delete" if len(fresh) == 1 else "all agents, one after the other"
+    return "deleted" if len(fresh) == 1 else "all"
 
 
 def _bad_release(before: Before, api: Api) -> str:
-    daemonset = _daemonset(api, "agent")
+    daemonset = existing(api, "daemonset/agent")
     status = daemonset["status"]
     if status.get("conditions"):
-        return "it stops, and a condition says so"
+        return "condition"
     if version(daemonset) != "1.1.1":
-        return "it is taken back"
+        return "undone"
     left = status["desiredNumberScheduled"] - status.get("updatedNumberScheduled", 0)
-    return "it stops at the first node, without a word" if left else "all agents are replaced"
+    return "silent" if left else "replaced"
 
 
 QUESTIONS = (
@@ -97,9 +90,11 @@ QUESTIONS = (
         "how-many",
         "The manifest names no number. How many agents will there be?",
         {
-            "one, until you scale it": "That is a Deployment; a DaemonSet cannot be scaled at all.",
-            "one on each node": "the nodes are counted, and each gets one",
-            "none: the number is missing": "A DaemonSet has no such field; its number follows from the nodes.",
+            "one": Option("one, until you scale it", "That is a Deployment; a DaemonSet cannot be scaled at all."),
+            "each": Option("one on each node", "the nodes are counted, and each gets one"),
+            "none": Option(
+                "none: the number is missing", "A DaemonSet has no such field; its number follows from the nodes."
+            ),
         },
         _how_many,
     ),
@@ -107,9 +102,15 @@ QUESTIONS = (
         "newcomer",
         "A new node joins. Who has to act so that it gets an agent?",
         {
-            "you, by applying the manifest again": "What you want is stored already; it holds for future nodes, too.",
-            "nobody: it happens by itself": "the controller watches nodes as well as Pods",
-            "nobody can: the agents were placed when you applied the manifest": "A controller never stops comparing.",
+            "you": Option(
+                "you, by applying the manifest again",
+                "What you want is stored already; it holds for future nodes, too.",
+            ),
+            "nobody": Option("nobody: it happens by itself", "the controller watches nodes as well as Pods"),
+            "never": Option(
+                "nobody can: the agents were placed when you applied the manifest",
+                "A controller never stops comparing.",
+            ),
         },
         _newcomer,
     ),
@@ -117,9 +118,13 @@ QUESTIONS = (
         "no-label",
         "No node bears the label disk=fast yet. What will become of the Pods of `fast`?",
         {
-            "they wait, as Pending": "So would a Deployment's. Here the nodes come first, and no node wants a Pod.",
-            "there is none, and that is no error": "no node matches, so none is wanted: 0 of 0 is complete",
-            "they run, on any node": "A nodeSelector is a condition, not a preference.",
+            "pending": Option(
+                "they wait, as Pending", "So would a Deployment's. Here the nodes come first, and no node wants a Pod."
+            ),
+            "none": Option(
+                "there is none, and that is no error", "no node matches, so none is wanted: 0 of 0 is complete"
+            ),
+            "anywhere": Option("they run, on any node", "A nodeSelector is a condition, not a preference."),
         },
         _no_label,
     ),
@@ -127,9 +132,9 @@ QUESTIONS = (
         "who-answers",
         "You call port 30007 of one node, forty times. Who answers?",
         {
-            "the agent of that node": "A node port belongs to the Service, not to the Pods of the node.",
-            "the agents of all nodes": "each node sends requests to any ready Pod of the Service",
-            "always the same one, on any node": "Each new connection is given to a Pod at random.",
+            "own": Option("the agent of that node", "A node port belongs to the Service, not to the Pods of the node."),
+            "all": Option("the agents of all nodes", "each node sends requests to any ready Pod of the Service"),
+            "same": Option("always the same one, on any node", "Each new connection is given to a Pod at random."),
         },
         _who_answers,
     ),
@@ -137,9 +142,15 @@ QUESTIONS = (
         "on-delete",
         "The strategy is now OnDelete. You set release 1.1.0 and delete one agent. Which agents run 1.1.0 then?",
         {
-            "all agents, one after the other": "That is RollingUpdate; now the controller waits for you.",
-            "only the agent that you delete": "its successor is made from the new template, the others stay",
-            "none: a successor is a copy of what was there": "A new Pod is always made from the current template.",
+            "all": Option(
+                "all agents, one after the other", "That is RollingUpdate; now the controller waits for you."
+            ),
+            "deleted": Option(
+                "only the agent that you delete", "its successor is made from the new template, the others stay"
+            ),
+            "none": Option(
+                "none: a successor is a copy of what was there", "A new Pod is always made from the current template."
+            ),
         },
         _on_delete,
     ),
@@ -147,10 +158,14 @@ QUESTIONS = (
         "bad-release",
         "Release 1.1.1 answers every request with status 500. What becomes of its rollout?",
         {
-            "all agents are replaced": "The next node waits until the agent of this one is ready.",
-            "it stops at the first node, without a word": "one node is without an agent, and no condition says so",
-            "it stops, and a condition says so": "A Deployment has the condition Progressing, a DaemonSet has none.",
-            "it is taken back": "Kubernetes never goes back by itself.",
+            "replaced": Option("all agents are replaced", "The next node waits until the agent of this one is ready."),
+            "silent": Option(
+                "it stops at the first node, without a word", "one node is without an agent, and no condition says so"
+            ),
+            "condition": Option(
+                "it stops, and a condition says so", "A Deployment has the condition Progressing, a DaemonSet has none."
+            ),
+            "undone": Option("it is taken back", "Kubernetes never goes back by itself."),
         },
         _bad_release,
     ),
@@ -158,19 +173,19 @@ QUESTIONS = (
 
 
 def _update_begun(api: Api) -> str | None:
-    if version(_daemonset(api, "agent")) == "1.1.0":
+    if version(existing(api, "daemonset/agent")) == "1.1.0":
         return "DaemonSet agent still asks for 1.1.0"
     return None
 
 
 def _updated(api: Api) -> Iterator[Finding]:
-    daemonset = _daemonset(api, "agent")
+    daemonset = existing(api, "daemonset/agent")
     if version(daemonset) != "2.0.0":
         yield Finding(False, f"agent asks for {version(daemonset)}, the task for 2.0.0")
         return
     trouble = settled("daemonset/agent")
     total = len(_names(api))
-    yield Finding(trouble is None, trouble or f"agent runs 2.0.0 on {total} of {total} nodes")
+    yield fine(trouble, f"agent runs 2.0.0 on {total} of {total} nodes")
     covered = _fewest_covered(api, daemonset)
     away = daemonset["spec"]["updateStrategy"].get("rollingUpdate", {}).get("maxUnavailable")
     few = (
@@ -178,17 +193,14 @@ def _updated(api: Api) -> Iterator[Finding]:
         'go back with kubectl("rollout undo daemonset/agent") and try again'
     )
     good = covered >= total
-    yield Finding(good, f"all {total} nodes had a ready agent at every moment" if good else few)
+    yield expect(good, f"all {total} nodes had a ready agent at every moment", few)
 
 
 def _fewest_covered(api: Api, daemonset: Object) -> int:
     """Return the smallest number of nodes with a ready Pod since the first Pod of the present release came."""
-    if api.recorder is None:
-        raise Problem("nothing was recorded", where="this lesson", then="run the notebook from its first cell")
-    api.recorder.catch_up(("Pod",))
     nodes, new = set(_names(api)), version(daemonset)
     fewest, now = len(nodes), dict[str, Object]()
-    for seen in api.recorder.history("Pod"):
+    for seen in recorded(api, ("Pod",)).history("Pod"):
         if owner(seen.object) != daemonset["metadata"]["uid"]:
             continue
         now[seen.uid] = seen.object
@@ -215,7 +227,7 @@ def _audit(api: Api) -> Iterator[Finding]:
     if trouble:
         yield Finding(False, trouble)
         return
-    pods = {pod["spec"].get("nodeName"): pod for pod in pods_of(api, _daemonset(api, "audit"))}
+    pods = {pod["spec"].get("nodeName"): pod for pod in pods_of(api, existing(api, "daemonset/audit"))}
     for node in _nodes(api):
         name = node["metadata"]["name"]
         if name not in pods:
@@ -223,8 +235,7 @@ def _audit(api: Api) -> Iterator[Finding]:
         elif not ready(pods[name]):
             yield Finding(False, why_pod(api, pods[name]))
     yield Finding(True, f"audit runs on {len(pods)} of {len(_names(api))} nodes")
-    others = sorted({version(pod) for pod in pods.values()} - {"1.1.0"})
-    yield Finding(not others, f"its Pods run {others[0]}, the task wants 1.1.0" if others else "all run 1.1.0")
+    yield same_version(list(pods.values()), "1.1.0")
 
 
 def _why_none(node: Object) -> str:

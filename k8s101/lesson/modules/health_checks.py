@@ -16,21 +16,15 @@ from k8s101.lesson.api.forward import Forward, forward
 from k8s101.lesson.api.names import ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.api.wait import poll, rolled_out, settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.api.wait import poll, rolled_out
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
+from k8s101.lesson.quiz.checking import begun, existing, expect, fine, settles
 
 START_SECONDS, REACTION_SECONDS = 40, 15
 """How long a slow start, and a probe's notice, may take."""
 
 REPORT_SECONDS, SERVE_ON_SECONDS, MOST_GRACE_SECONDS = 6, 2, 15
 """What exercise 2 asks of a Pod that leaves."""
-
-
-def _existing(api: Api, reference: str) -> Object:
-    found = api.get(reference)
-    if found is None:
-        raise Problem(f"there is no {reference}", where=f"namespace {api.namespace}", then="run the cells above again")
-    return found
 
 
 def _restarts(pod: Object) -> int:
@@ -44,33 +38,31 @@ def _restarted(before: Before, pods: list[Object]) -> list[Object]:
 
 
 def _not_ready(before: Before, api: Api) -> str:
-    pods = pods_of(api, _existing(api, "deployment/hello"))
+    pods = pods_of(api, existing(api, "deployment/hello"))
     if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
-        return "it is deleted and another one comes"
+        return "replaced"
     if _restarted(before, pods):
-        return "its container starts anew"
-    served = ready_endpoints(api, _existing(api, "service/hello"))
-    return "it runs on, without requests" if served < len(pods) else "it runs on, and requests to it fail"
+        return "restarted"
+    served = ready_endpoints(api, existing(api, "service/hello"))
+    return "no-requests" if served < len(pods) else "failing"
 
 
 def _unhealthy(before: Before, api: Api) -> str:
-    pods = pods_of(api, _existing(api, "deployment/hello"))
+    pods = pods_of(api, existing(api, "deployment/hello"))
     if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
-        return "it is deleted and another one comes"
-    return "its container starts anew" if _restarted(before, pods) else "it runs on, without requests"
+        return "replaced"
+    return "restarted" if _restarted(before, pods) else "no-requests"
 
 
 def _slow_start(before: Before, api: Api) -> str:
-    deployment = _existing(api, "deployment/hello")
+    deployment = existing(api, "deployment/hello")
     fresh = [pod for pod in pods_of(api, deployment) if pod["metadata"]["uid"] not in before.pods]
     old = [pod for pod in pods_of(api, deployment) if pod["metadata"]["uid"] in before.pods and ready(pod)]
     if not fresh:
-        return "Kubernetes takes it back"
+        return "undone"
     if not any(ready(pod) for pod in fresh) and any(_restarts(pod) for pod in fresh) and old:
-        return "its containers are killed again and again"
-    return (
-        "it ends after about five seconds" if all(ready(pod) for pod in fresh) else "requests fail until it has started"
-    )
+        return "killed"
+    return "ends" if all(ready(pod) for pod in fresh) else "failing"
 
 
 def _under_way(before: Before, api: Api) -> str:
@@ -81,12 +73,12 @@ def _under_way(before: Before, api: Api) -> str:
 
 
 def _neighbour(before: Before, api: Api) -> str:
-    pods = pods_of(api, _existing(api, "deployment/web"))
+    pods = pods_of(api, existing(api, "deployment/web"))
     if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
-        return "one after the other is replaced"
+        return "replaced"
     if len(_restarted(before, pods)) == len(pods):
-        return "all three start anew"
-    return "nothing: web is well" if all(ready(pod) for pod in pods) else "they leave the endpoints until db is back"
+        return "restarted"
+    return "nothing" if all(ready(pod) for pod in pods) else "no-requests"
 
 
 QUESTIONS = (
@@ -94,20 +86,28 @@ QUESTIONS = (
         "endpoints",
         "A Pod's readiness probe fails. What happens to it?",
         {
-            "it is restarted": "That is what a failing liveness probe does.",
-            "it leaves the endpoints of its Services": "it gets no requests until the probe passes again",
-            "it is deleted and replaced": "A Pod that is not ready still counts as running.",
+            "restarted": Option("it is restarted", "That is what a failing liveness probe does."),
+            "endpoints": Option(
+                "it leaves the endpoints of its Services", "it gets no requests until the probe passes again"
+            ),
+            "deleted": Option("it is deleted and replaced", "A Pod that is not ready still counts as running."),
         },
-        "it leaves the endpoints of its Services",
+        "endpoints",
     ),
     Question(
         "not-ready",
         "One of three Pods says that it cannot take requests now. What happens to it?",
         {
-            "its container starts anew": "This probe kills nothing: the app may be busy, not broken.",
-            "it is deleted and another one comes": "The Pod exists and runs; nothing has to be replaced.",
-            "it runs on, without requests": "it has left the endpoints of the Service, and may come back",
-            "it runs on, and requests to it fail": "The Service no longer sends any request to it.",
+            "restarted": Option(
+                "its container starts anew", "This probe kills nothing: the app may be busy, not broken."
+            ),
+            "replaced": Option(
+                "it is deleted and another one comes", "The Pod exists and runs; nothing has to be replaced."
+            ),
+            "no-requests": Option(
+                "it runs on, without requests", "it has left the endpoints of the Service, and may come back"
+            ),
+            "failing": Option("it runs on, and requests to it fail", "The Service no longer sends any request to it."),
         },
         _not_ready,
     ),
@@ -115,9 +115,11 @@ QUESTIONS = (
         "unhealthy",
         "The same Pod now says that it does not work any more. What happens to it?",
         {
-            "its container starts anew": "the kubelet restarts it where it is; the Pod keeps name, node and address",
-            "it is deleted and another one comes": "The Pod stays: only its container is broken.",
-            "it runs on, without requests": "That is readiness; liveness goes further.",
+            "restarted": Option(
+                "its container starts anew", "the kubelet restarts it where it is; the Pod keeps name, node and address"
+            ),
+            "replaced": Option("it is deleted and another one comes", "The Pod stays: only its container is broken."),
+            "no-requests": Option("it runs on, without requests", "That is readiness; liveness goes further."),
         },
         _unhealthy,
     ),
@@ -125,10 +127,12 @@ QUESTIONS = (
         "slow-start",
         "A new release needs five seconds to start; liveness gives up after two. What becomes of its rollout?",
         {
-            "it ends after about five seconds": "No container gets five seconds: it is killed before.",
-            "its containers are killed again and again": "none lives long enough to start; the old Pods serve on",
-            "requests fail until it has started": "Old Pods stay until new ones are ready.",
-            "Kubernetes takes it back": "Kubernetes reports and waits; going back is your decision.",
+            "ends": Option("it ends after about five seconds", "No container gets five seconds: it is killed before."),
+            "killed": Option(
+                "its containers are killed again and again", "none lives long enough to start; the old Pods serve on"
+            ),
+            "failing": Option("requests fail until it has started", "Old Pods stay until new ones are ready."),
+            "undone": Option("Kubernetes takes it back", "Kubernetes reports and waits; going back is your decision."),
         },
         _slow_start,
     ),
@@ -136,9 +140,9 @@ QUESTIONS = (
         "under-way",
         "All three Pods are replaced while ten requests are under way. How many requests fail?",
         {
-            "none": "A rolling update waits for new Pods to be ready, not for old requests to end.",
-            "some": "this app drops what is under way, and nodes still sent it new requests",
-            "all": "New Pods are ready before old ones go.",
+            "none": Option("none", "A rolling update waits for new Pods to be ready, not for old requests to end."),
+            "some": Option("some", "this app drops what is under way, and nodes still sent it new requests"),
+            "all": Option("all", "New Pods are ready before old ones go."),
         },
         _under_way,
     ),
@@ -146,37 +150,36 @@ QUESTIONS = (
         "neighbour",
         "The database db goes away for a moment. What happens to the three copies of web, which are well?",
         {
-            "nothing: web is well": "The probe does not ask web, it asks db.",
-            "they leave the endpoints until db is back": "A readiness probe would do that; this is a liveness probe.",
-            "all three start anew": "each liveness probe fails, and no restart of web brings db back",
-            "one after the other is replaced": "Probes know nothing of each other, and they replace no Pod.",
+            "nothing": Option("nothing: web is well", "The probe does not ask web, it asks db."),
+            "no-requests": Option(
+                "they leave the endpoints until db is back",
+                "A readiness probe would do that; this is a liveness probe.",
+            ),
+            "restarted": Option(
+                "all three start anew", "each liveness probe fails, and no restart of web brings db back"
+            ),
+            "replaced": Option(
+                "one after the other is replaced", "Probes know nothing of each other, and they replace no Pod."
+            ),
         },
         _neighbour,
     ),
 )
 
 
-def _begun(name: str) -> Callable[[Api], str | None]:
-    return lambda api: None if api.get(f"deployment/{name}") else f"there is no Deployment {name} yet"
-
-
-def _either(ok: bool, good: str, bad: str) -> Finding:
-    return Finding(ok, good if ok else bad)
-
-
 def _slow(api: Api) -> Iterator[Finding]:
     trouble = _killed_at_start(api)
-    yield Finding(trouble is None, trouble or "slow starts in peace")
-    pods = [pod for pod in pods_of(api, _existing(api, "deployment/slow")) if ready(pod)]
-    yield _either(len(pods) > 1, f"{len(pods)} Pods are ready", "there is one Pod, the task wants two")
+    yield fine(trouble, "slow starts in peace")
+    pods = [pod for pod in pods_of(api, existing(api, "deployment/slow")) if ready(pod)]
+    yield expect(len(pods) > 1, f"{len(pods)} Pods are ready", "there is one Pod, the task wants two")
     stuck, busy = pods[:2]
     with _told(stuck, "/healthz?healthy="), _told(busy, "/readyz?ready="):
-        yield _either(
+        yield expect(
             _reacts(stuck, lambda pod: _restarts(pod) > _restarts(stuck)),
             "a container that is stuck starts anew",
             f"a container that is stuck does not start anew: its liveness probe asks {_asks(stuck, 'livenessProbe')}",
         )
-        yield _either(
+        yield expect(
             _reacts(busy, lambda pod: not ready(pod) and _restarts(pod) == _restarts(busy)),
             "a Pod that is busy gets no requests, and is left alone",
             f"a Pod that is busy still gets requests: its readiness probe asks {_asks(busy, 'readinessProbe')}",
@@ -185,7 +188,7 @@ def _slow(api: Api) -> Iterator[Finding]:
 
 def _killed_at_start(api: Api) -> str | None:
     """Wait until all Pods of slow are ready; return the cause if they do not get so far."""
-    earlier = {pod["metadata"]["uid"]: _restarts(pod) for pod in pods_of(api, _existing(api, "deployment/slow"))}
+    earlier = {pod["metadata"]["uid"]: _restarts(pod) for pod in pods_of(api, existing(api, "deployment/slow"))}
 
     def ended(item: Object | None) -> str | None:
         pods = pods_of(api, item) if item else []
@@ -197,7 +200,7 @@ def _killed_at_start(api: Api) -> str | None:
             return None
     except Problem as problem:
         return problem.found
-    probe = _existing(api, "deployment/slow")["spec"]["template"]["spec"]["containers"][0].get("startupProbe")
+    probe = existing(api, "deployment/slow")["spec"]["template"]["spec"]["containers"][0].get("startupProbe")
     if probe is None:
         return "its containers are killed while they start: there is no startup probe"
     seconds = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
@@ -236,15 +239,14 @@ def _reacts(pod: Object, test: Callable[[Object], bool]) -> bool:
 
 
 def _report(api: Api) -> Iterator[Finding]:
-    trouble = settled("deployment/report")
-    yield Finding(trouble is None, trouble or "the Pods of report are ready")
-    pods = [pod for pod in pods_of(api, _existing(api, "deployment/report")) if ready(pod)]
+    yield settles("deployment/report", "the Pods of report are ready")
+    pods = [pod for pod in pods_of(api, existing(api, "deployment/report")) if ready(pod)]
     others = sorted({version(pod) for pod in pods} - {"1.1.0"})
-    yield _either(not others, "they run 1.1.0", f"they run {others[0] if others else ''}, the task wants 1.1.0")
-    yield _either(len(pods) > 1, f"there are {len(pods)}", "there is one Pod, the task wants two")
+    yield expect(not others, "they run 1.1.0", f"they run {', '.join(others)}, the task wants 1.1.0")
+    yield expect(len(pods) > 1, f"there are {len(pods)}", "there is one Pod, the task wants two")
     grace = pods[0]["spec"]["terminationGracePeriodSeconds"]
     wrong = f"a Pod may take {grace} s to leave, the task allows {MOST_GRACE_SECONDS}"
-    yield _either(grace <= MOST_GRACE_SECONDS, f"a Pod leaves within {grace} s", wrong)
+    yield expect(grace <= MOST_GRACE_SECONDS, f"a Pod leaves within {grace} s", wrong)
     yield from _leaves(api, pods[0], grace)
 
 
@@ -255,9 +257,9 @@ def _leaves(api: Api, pod: Object, grace: int) -> Iterator[Finding]:
         _until_it_works(door)
         api.core.delete_namespaced_pod(pod["metadata"]["name"], api.namespace)
         wrong = "a Pod that leaves refuses new requests at once: nothing holds back the end of its app"
-        yield _either(_serves_on(door), f"a Pod that leaves serves on for {SERVE_ON_SECONDS} s", wrong)
+        yield expect(_serves_on(door), f"a Pod that leaves serves on for {SERVE_ON_SECONDS} s", wrong)
         wrong = f"the report under way was cut off: preStop and the report together do not fit into {grace} s"
-        yield _either(under_way.result(), "the report that was under way arrived", wrong)
+        yield expect(under_way.result(), "the report that was under way arrived", wrong)
 
 
 def _answers(door: Forward, path: str) -> bool:
@@ -288,7 +290,7 @@ def _serves_on(door: Forward) -> bool:
 EXERCISES = (
     Exercise(
         "slow",
-        _begun("slow"),
+        begun("Deployment", "slow"),
         _slow,
         (
             "Three questions: has it started, does it still work, can it take requests? Which path answers which?",
@@ -299,7 +301,7 @@ EXERCISES = (
     ),
     Exercise(
         "report",
-        _begun("report"),
+        begun("Deployment", "report"),
         _report,
         (
             "Two things must not happen too early: the end of the app, and the end of the whole Pod's patience.",

@@ -14,7 +14,8 @@ from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.schedule import distance
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import poll
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
+from k8s101.lesson.quiz.checking import begun, expect, recorded
 
 DUE = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """The annotation that says when a run was due; runs made by hand have none."""
@@ -55,36 +56,36 @@ def _pods(api: Api, job: str) -> list[Object]:
 def _first_run(before: Before, api: Api) -> str:
     due, born = _due(_scheduled(api, "report")[0]), _born(api.get("cronjob/report") or {})
     if due <= born:
-        return "at once"
-    return "at the next full minute" if due.second == 0 else "one minute after you create it"
+        return "at-once"
+    return "full-minute" if due.second == 0 else "after-a-minute"
 
 
 def _missed(before: Before, api: Api) -> str:
     runs = _scheduled(api, "allow")
     made_up = [job for job in runs if _due(job) <= min(_born(run) for run in runs)]
-    return {0: "none: what is missed is missed", 1: "one, at once"}.get(len(made_up), "five, one after the other")
+    return {0: "none", 1: "one"}.get(len(made_up), "five")
 
 
 def _after_the_end(before: Before, api: Api) -> str:
     pods = _pods(api, "countdown")
     if not pods:
-        return "it is deleted"
-    return "it stays, completed" if pods[0]["status"]["phase"] == "Succeeded" else "its container starts again"
+        return "deleted"
+    return "completed" if pods[0]["status"]["phase"] == "Succeeded" else "restarted"
 
 
 def _deleted(before: Before, api: Api) -> str:
     if api.get("job/countdown"):
-        return "nothing: a Job with Pods cannot be deleted"
+        return "refused"
     left = _pods(api, "countdown")
-    return "it stays, with no owner" if left and not owner(left[0]) else "it goes, too"
+    return "orphaned" if left and not owner(left[0]) else "deleted"
 
 
 def _six_pages(before: Before, api: Api) -> str:
-    return {1: "one", 3: "three", 6: "six"}.get(len(_pods(api, "pages")), "some other number")
+    return among(len(_pods(api, "pages")), {1: "one", 3: "three", 6: "six"})
 
 
 def _tries(before: Before, api: Api) -> str:
-    return {1: "one", 2: "two"}.get(len(_pods(api, "import")), "as many as it takes")
+    return {1: "one", 2: "two"}.get(len(_pods(api, "import")), "many")
 
 
 def _lost_work(before: Before, api: Api) -> str:
@@ -92,7 +93,8 @@ def _lost_work(before: Before, api: Api) -> str:
     while True:  # what the controller does at a full minute it does one after the other
         losers = [name for name in ("allow", "forbid", "replace") if _lost_runs(api, name)]
         if losers or time.monotonic() > deadline:
-            return losers[0] if len(losers) == 1 else "all of them" if losers else "none of them"
+            outcomes = {("allow",): "allow", ("forbid",): "forbid", ("replace",): "replace", (): "none"}
+            return among(tuple(losers), outcomes)
         time.sleep(0.2)
 
 
@@ -114,9 +116,11 @@ QUESTIONS = (
         "first-run",
         "You create a CronJob for every minute. When is its first run?",
         {
-            "at once": "A CronJob does nothing when it is created; it waits for its time.",
-            "at the next full minute": "a schedule names moments of the clock, not distances",
-            "one minute after you create it": "It does not count from its creation: it looks at the clock.",
+            "at-once": Option("at once", "A CronJob does nothing when it is created; it waits for its time."),
+            "full-minute": Option("at the next full minute", "a schedule names moments of the clock, not distances"),
+            "after-a-minute": Option(
+                "one minute after you create it", "It does not count from its creation: it looks at the clock."
+            ),
         },
         _first_run,
     ),
@@ -124,9 +128,9 @@ QUESTIONS = (
         "missed",
         "A CronJob for every minute was suspended for five minutes. You let it go on. How many runs are made up for?",
         {
-            "none: what is missed is missed": "It would be so with a short startingDeadlineSeconds.",
-            "one, at once": "it looks for the latest moment that it missed, and only for that",
-            "five, one after the other": "It does not work through a list of what it missed.",
+            "none": Option("none: what is missed is missed", "It would be so with a short startingDeadlineSeconds."),
+            "one": Option("one, at once", "it looks for the latest moment that it missed, and only for that"),
+            "five": Option("five, one after the other", "It does not work through a list of what it missed."),
         },
         _missed,
     ),
@@ -134,9 +138,11 @@ QUESTIONS = (
         "after-the-end",
         "The container of the Job ends with exit code 0. What becomes of its Pod?",
         {
-            "its container starts again": "That is how a Deployment's Pods behave; here restartPolicy is Never.",
-            "it stays, completed": "it takes no CPU or memory, and its log can be read",
-            "it is deleted": "It is kept, so that you can look at it.",
+            "restarted": Option(
+                "its container starts again", "That is how a Deployment's Pods behave; here restartPolicy is Never."
+            ),
+            "completed": Option("it stays, completed", "it takes no CPU or memory, and its log can be read"),
+            "deleted": Option("it is deleted", "It is kept, so that you can look at it."),
         },
         _after_the_end,
     ),
@@ -144,9 +150,11 @@ QUESTIONS = (
         "deleted",
         "You delete the Job with the Python client and say no more. What happens to its Pod?",
         {
-            "it goes, too": "So it is with kubectl, which asks for it; the bare API does not for Jobs.",
-            "it stays, with no owner": "for Jobs the API's default is to leave Pods behind",
-            "nothing: a Job with Pods cannot be deleted": "Owners can always be deleted.",
+            "deleted": Option(
+                "it goes, too", "So it is with kubectl, which asks for it; the bare API does not for Jobs."
+            ),
+            "orphaned": Option("it stays, with no owner", "for Jobs the API's default is to leave Pods behind"),
+            "refused": Option("nothing: a Job with Pods cannot be deleted", "Owners can always be deleted."),
         },
         _deleted,
     ),
@@ -154,9 +162,9 @@ QUESTIONS = (
         "six-pages",
         "Six pages, three at a time. How many Pods are there when all is done?",
         {
-            "one": "One Pod could print them one after the other, but it has one number only.",
-            "three": "A Pod is not used twice: when it has ended, the next page gets a new one.",
-            "six": "each page has a Pod of its own",
+            "one": Option("one", "One Pod could print them one after the other, but it has one number only."),
+            "three": Option("three", "A Pod is not used twice: when it has ended, the next page gets a new one."),
+            "six": Option("six", "each page has a Pod of its own"),
         },
         _six_pages,
     ),
@@ -164,9 +172,9 @@ QUESTIONS = (
         "tries",
         "The import finds no list and fails. backoffLimit is 1. How many Pods are started?",
         {
-            "one": "The limit counts the tries after the first failure.",
-            "two": "the first, and one try more",
-            "as many as it takes": "A Job without a limit would still give up after six tries more.",
+            "one": Option("one", "The limit counts the tries after the first failure."),
+            "two": Option("two", "the first, and one try more"),
+            "many": Option("as many as it takes", "A Job without a limit would still give up after six tries more."),
         },
         _tries,
     ),
@@ -174,10 +182,10 @@ QUESTIONS = (
         "lost-work",
         "A full minute comes while all three are still busy. Which one throws away work that it has begun?",
         {
-            "allow": "It starts a second run beside the first one.",
-            "forbid": "It skips the new run and lets the old one work.",
-            "replace": "it deletes the run that is busy, and starts anew",
-            "none of them": "One of them is told to, by its policy.",
+            "allow": Option("allow", "It starts a second run beside the first one."),
+            "forbid": Option("forbid", "It skips the new run and lets the old one work."),
+            "replace": Option("replace", "it deletes the run that is busy, and starts anew"),
+            "none": Option("none of them", "One of them is told to, by its policy."),
         },
         _lost_work,
     ),
@@ -192,10 +200,6 @@ def _ended(job: Object | None) -> str | None:
     return None
 
 
-def _mail_begun(api: Api) -> str | None:
-    return None if api.get("job/mail") else "there is no Job mail yet"
-
-
 def _mailed(api: Api) -> Iterator[Finding]:
     again = 'delete the Job (kubectl("delete job mail")) and try again'
     try:
@@ -205,25 +209,22 @@ def _mailed(api: Api) -> Iterator[Finding]:
         return
     job = api.get("job/mail") or {}
     reason = condition(job, "Failed").get("reason")
-    yield Finding(not reason, f"mail has failed: {reason}; {why_workload(api, job)}" if reason else "mail is complete")
+    yield expect(not reason, "mail is complete", lambda: f"mail has failed: {reason}; {why_workload(api, job)}")
     sent = job["status"].get("succeeded", 0)
-    yield Finding(sent == 5, f"{sent} Pods ended well" + ("" if sent == 5 else f", the task wants 5: {again}"))
+    yield expect(sent == 5, f"{sent} Pods ended well", f"{sent} Pods ended well, the task wants 5: {again}")
     numbers = job["status"].get("completedIndexes")
     nameless = f"its Pods have no numbers: completionMode is {job['spec']['completionMode']}; {again}"
-    yield Finding(bool(numbers), f"each had a number of its own: {numbers}" if numbers else nameless)
+    yield expect(bool(numbers), f"each had a number of its own: {numbers}", nameless)
     most = _most_at_once(api, job)
     wrong = f"{most} Pods at a time, the task says 2: look at parallelism; {again}"
-    yield Finding(most == 2, "two at a time" if most == 2 else wrong)
+    yield expect(most == 2, "two at a time", wrong)
 
 
 def _most_at_once(api: Api, job: Object) -> int:
     """Return how many Pods of a Job worked at the same time, as the lesson's recorder saw it."""
-    if api.recorder is None:
-        raise Problem("nothing was recorded", where="this lesson", then="run the notebook from its first cell")
-    api.recorder.catch_up()
     busy: set[str] = set()
     most = 0
-    for seen in api.recorder.history("Pod"):
+    for seen in recorded(api).history("Pod"):
         if owner(seen.object) != job["metadata"]["uid"]:
             continue
         over = seen.type == "DELETED" or seen.object["status"].get("phase") in FINISHED
@@ -232,25 +233,19 @@ def _most_at_once(api: Api, job: Object) -> int:
     return most
 
 
-def _backup_begun(api: Api) -> str | None:
-    return None if api.get("cronjob/backup") else "there is no CronJob backup yet"
-
-
 def _backed_up(api: Api) -> Iterator[Finding]:
     item = api.get("cronjob/backup") or {}
     spec = item["spec"]
     schedule = spec["schedule"]
     minutes = distance(schedule)
     often = f"every {minutes} minutes" if minutes else "at changing distances"
-    yield Finding(
-        minutes == 5, f"it starts every {minutes} minutes" if minutes == 5 else f'"{schedule}" starts it {often}'
-    )
-    yield Finding(not spec.get("suspend"), "it is suspended" if spec.get("suspend") else "it is not suspended")
+    yield expect(minutes == 5, f"it starts every {minutes} minutes", f'"{schedule}" starts it {often}')
+    yield expect(not spec.get("suspend"), "it is not suspended", "it is suspended")
     policy = spec["concurrencyPolicy"]
-    alone = "no two runs at the same time" if policy != "Allow" else "two runs may overlap: concurrencyPolicy is Allow"
-    yield Finding(policy != "Allow", alone)
+    overlap = "two runs may overlap: concurrencyPolicy is Allow"
+    yield expect(policy != "Allow", "no two runs at the same time", overlap)
     runs = [job for job in _runs(api, "backup") if DUE not in job["metadata"].get("annotations", {})]
-    yield Finding(bool(runs), "a run was started by hand" if runs else "no run was started by hand yet")
+    yield expect(bool(runs), "a run was started by hand", "no run was started by hand yet")
     run = max(runs, key=_born)
     try:
         poll(f"job/{run['metadata']['name']}", _ended, JOB_SECONDS, "finished")
@@ -261,15 +256,15 @@ def _backed_up(api: Api) -> Iterator[Finding]:
     limit = run["spec"].get("activeDeadlineSeconds")
     late = "it may take for ever" if limit is None else f"it is stopped after {limit} s"
     in_time = limit is not None and limit <= 60
-    yield Finding(in_time, late + ("" if in_time else ": look at activeDeadlineSeconds, and start a new run"))
+    yield expect(in_time, late, f"{late}: look at activeDeadlineSeconds, and start a new run")
     failed = condition(run, "Failed").get("reason")
-    yield Finding(not failed, f"it has failed: {failed}; {why_workload(api, run)}" if failed else "it is complete")
+    yield expect(not failed, "it is complete", lambda: f"it has failed: {failed}; {why_workload(api, run)}")
 
 
 EXERCISES = (
     Exercise(
         "mail",
-        _mail_begun,
+        begun("Job", "mail"),
         _mailed,
         (
             "pages.yaml prints six pages, three at a time, and each Pod knows its own.",
@@ -280,7 +275,7 @@ EXERCISES = (
     ),
     Exercise(
         "backup",
-        _backup_begun,
+        begun("CronJob", "backup"),
         _backed_up,
         (
             "Begin with report.yaml. Which of its lines says when, and which policy has no two runs at a time?",

@@ -13,7 +13,8 @@ from k8s101.lesson.api.names import ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
+from k8s101.lesson.quiz.checking import begun, expect, same_version
 
 FAMILIES = {
     "workloads": ("Pod", "ReplicaSet", "Job", "CronJob", "DaemonSet", "StatefulSet", "Deployment"),
@@ -42,30 +43,30 @@ def home(kind: str) -> str:
 def _without_namespace(before: Before, api: Api) -> str:
     kinds = [kind for family in FAMILIES.values() for kind in family]
     count = sum(not api.rest.resource(kind).namespaced for kind in kinds)
-    return {0: "none", 2: "two of them", 3: "the three of storage"}.get(count, str(count))
+    return among(count, {0: "none", 2: "two", 3: "three"})
 
 
 def _dry_run(before: Before, api: Api) -> str:
-    return "the object is stored, but no Pod starts" if api.get("deployment/hello") else "it is checked, then forgotten"
+    return "stored" if api.get("deployment/hello") else "checked"
 
 
 def _not_canary(before: Before, api: Api) -> str:
     found = api.list("Pod", "track!=canary")
     without = [pod for pod in found if "track" not in pod["metadata"]["labels"]]
-    return "those of hello and of the store" if without else "those of hello"
+    return "both" if without else "hello"
 
 
 def _conflict(before: Before, api: Api) -> str:
     wanted = (api.get("deployment/hello") or {})["spec"]["replicas"]
-    return "the API server refuses" if wanted == 2 else "the last one wins: 4"
+    return "refused" if wanted == 2 else "last"
 
 
 def _same_name(before: Before, api: Api) -> str:
     mine, theirs = api.get("deployment/hello"), api.rest.get("Deployment", "hello", TEAM)
     if theirs is None:
-        return "it is refused: the name is taken"
+        return "refused"
     other = mine is not None and mine["metadata"]["uid"] != theirs["metadata"]["uid"]
-    return "there are two, apart from each other" if other else "the first one is changed"
+    return "two" if other else "changed"
 
 
 def _mistakes(before: Before, api: Api) -> str:
@@ -77,29 +78,31 @@ QUESTIONS = (
         "selector",
         "What ties a Service to its Pods?",
         {
-            "the name of the Deployment": "A Service knows nothing of Deployments.",
-            "a selector that matches the Pods' labels": "any Pod that bears the labels belongs to it",
-            "a list of Pod names in the Service": "Names change with every Pod; nobody could keep such a list.",
+            "name": Option("the name of the Deployment", "A Service knows nothing of Deployments."),
+            "labels": Option("a selector that matches the Pods' labels", "any Pod that bears the labels belongs to it"),
+            "list": Option(
+                "a list of Pod names in the Service", "Names change with every Pod; nobody could keep such a list."
+            ),
         },
-        "a selector that matches the Pods' labels",
+        "labels",
     ),
     Question(
         "status",
         "You want three copies. Where do you read how many there really are?",
         {
-            "in spec": "That is what you want; the cluster does not write there.",
-            "in status": "controllers write there what they see",
-            "in metadata": "It holds name, labels and who wrote what.",
+            "spec": Option("in spec", "That is what you want; the cluster does not write there."),
+            "status": Option("in status", "controllers write there what they see"),
+            "metadata": Option("in metadata", "It holds name, labels and who wrote what."),
         },
-        "in status",
+        "status",
     ),
     Question(
         "scope",
         "The table has kinds of workloads, services, config and storage. Which of them belong to no namespace?",
         {
-            "none": "A disk is there for the whole cluster, whoever claims it.",
-            "two of them": "PersistentVolume and StorageClass belong to the cluster",
-            "the three of storage": "A claim lies in the namespace of the Pod that uses it.",
+            "none": Option("none", "A disk is there for the whole cluster, whoever claims it."),
+            "two": Option("two of them", "PersistentVolume and StorageClass belong to the cluster"),
+            "three": Option("the three of storage", "A claim lies in the namespace of the Pod that uses it."),
         },
         _without_namespace,
     ),
@@ -107,9 +110,9 @@ QUESTIONS = (
         "dry-run",
         "You send hello.yaml as a dry run on the server. What happens?",
         {
-            "nothing is sent: the file is only read": "That would be a dry run on the client.",
-            "it is checked, then forgotten": "you get the object as it would be, with all defaults",
-            "the object is stored, but no Pod starts": "A dry run stops before storing.",
+            "client": Option("nothing is sent: the file is only read", "That would be a dry run on the client."),
+            "checked": Option("it is checked, then forgotten", "you get the object as it would be, with all defaults"),
+            "stored": Option("the object is stored, but no Pod starts", "A dry run stops before storing."),
         },
         _dry_run,
     ),
@@ -117,9 +120,9 @@ QUESTIONS = (
         "not-canary",
         "Which Pods does the selector track!=canary choose?",
         {
-            "those of hello": "A Pod without the label is not a canary either.",
-            "those of hello and of the store": "a Pod that lacks the label is chosen, too",
-            "none: a selector cannot say no": "!= and notin exist, and !track for “lacks the label”.",
+            "hello": Option("those of hello", "A Pod without the label is not a canary either."),
+            "both": Option("those of hello and of the store", "a Pod that lacks the label is chosen, too"),
+            "none": Option("none: a selector cannot say no", "!= and notin exist, and !track for “lacks the label”."),
         },
         _not_canary,
     ),
@@ -127,9 +130,11 @@ QUESTIONS = (
         "conflict",
         "Your manifest says 2 replicas, the autoscaler applies 4 under its own name. What happens?",
         {
-            "the last one wins: 4": "So it was with plain updates; apply looks at who set the field.",
-            "the API server refuses": "the field is yours, so the other has to ask",
-            "both are noted, the higher one counts": "A field has one value, and the API server does not choose.",
+            "last": Option("the last one wins: 4", "So it was with plain updates; apply looks at who set the field."),
+            "refused": Option("the API server refuses", "the field is yours, so the other has to ask"),
+            "both": Option(
+                "both are noted, the higher one counts", "A field has one value, and the API server does not choose."
+            ),
         },
         _conflict,
     ),
@@ -137,9 +142,13 @@ QUESTIONS = (
         "same-name",
         "Another team makes a Deployment named hello, in its own namespace. What happens?",
         {
-            "it is refused: the name is taken": "A name must be unique only in its namespace, for its kind.",
-            "the first one is changed": "An object is found by namespace and name together.",
-            "there are two, apart from each other": "namespace, kind and name together make the difference",
+            "refused": Option(
+                "it is refused: the name is taken", "A name must be unique only in its namespace, for its kind."
+            ),
+            "changed": Option("the first one is changed", "An object is found by namespace and name together."),
+            "two": Option(
+                "there are two, apart from each other", "namespace, kind and name together make the difference"
+            ),
         },
         _same_name,
     ),
@@ -147,17 +156,13 @@ QUESTIONS = (
         "mistakes",
         "Seven manifests, one mistake in each. How many does the API server accept?",
         {
-            "none": "It knows what is possible, not what you mean.",
-            "one": "a selector that matches nothing may be meant so",
-            "all: errors show up later": "Most mistakes are refused before anything is stored.",
+            "none": Option("none", "It knows what is possible, not what you mean."),
+            "one": Option("one", "a selector that matches nothing may be meant so"),
+            "all": Option("all: errors show up later", "Most mistakes are refused before anything is stored."),
         },
         _mistakes,
     ),
 )
-
-
-def _front_begun(api: Api) -> str | None:
-    return None if api.get("service/front") else "there is no Service front yet"
 
 
 def _front(api: Api) -> Iterator[Finding]:
@@ -170,11 +175,9 @@ def _front(api: Api) -> Iterator[Finding]:
         return
     yield Finding(True, f"Service front sends requests to {len(chosen)} Pods")
     others = sorted({name.rsplit("-", 2)[0] for name in chosen - wanted})
-    yield Finding(
-        not others, f"some of them are Pods of {others[0]}" if others else "all of them are stable Pods of hello"
-    )
+    yield expect(not others, "all of them are stable Pods of hello", f"some of them are Pods of {', '.join(others)}")
     missing = len(wanted - chosen)
-    yield Finding(not missing, f"{missing} stable Pods are left out" if missing else "no stable Pod is left out")
+    yield expect(not missing, "no stable Pod is left out", f"{missing} stable Pods are left out")
 
 
 def _release_begun(api: Api) -> str | None:
@@ -190,11 +193,10 @@ def _release(api: Api) -> Iterator[Finding]:
         return
     yield Finding(True, "replicas belongs to the autoscaler")
     others = sorted(set(owners) - {AUTOSCALER})
-    yield Finding(
+    yield expect(
         not others,
-        f"{others[0]} claims replicas, too: leave it out of your manifest and apply again"
-        if others
-        else "and to nobody else",
+        "and to nobody else",
+        f"{', '.join(others)} claims replicas, too: leave it out of your manifest and apply again",
     )
     trouble = settled("deployment/hello")
     if trouble:
@@ -202,9 +204,8 @@ def _release(api: Api) -> Iterator[Finding]:
         return
     hello = api.get("deployment/hello") or _nobody()
     pods = [pod for pod in pods_of(api, hello) if ready(pod)]
-    wrong = sorted({version(pod) for pod in pods} - {"1.1.0"})
-    yield Finding(not wrong, f"its Pods run {wrong[0]}, the task wants 1.1.0" if wrong else "all run 1.1.0")
-    yield Finding(len(pods) == 4, f"{len(pods)} Pods are ready{'' if len(pods) == 4 else ', the autoscaler wants 4'}")
+    yield same_version(pods, "1.1.0")
+    yield expect(len(pods) == 4, f"{len(pods)} Pods are ready", f"{len(pods)} Pods are ready, the autoscaler wants 4")
 
 
 def _nobody() -> Object:
@@ -237,7 +238,7 @@ def _endpoints(api: Api, service: str, hoped: set[str]) -> set[str]:
 EXERCISES = (
     Exercise(
         "front",
-        _front_begun,
+        begun("Service", "front"),
         _front,
         (
             "Which two labels do the Pods of hello bear?",

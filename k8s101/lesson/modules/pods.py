@@ -16,7 +16,8 @@ from k8s101.lesson.api.names import pod_state, ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import poll
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
+from k8s101.lesson.quiz.checking import begun, existing, expect
 
 READY_SECONDS = 30
 LOG_SECONDS = 10
@@ -32,50 +33,43 @@ def _inside(api: Api, pod: str, container: str, command: str) -> str:
     return str(stream(run, pod, api.namespace, container=container, command=words, **how))
 
 
-def _pod(api: Api, name: str) -> Object:
-    found = api.get(f"pod/{name}")
-    if found is None:
-        raise Problem(f"there is no Pod {name}", where=f"namespace {api.namespace}", then="run the cells above again")
-    return found
-
-
 def _shared(before: Before, api: Api) -> str:
     look = "for kind in net uts mnt; do readlink /proc/self/ns/$kind; done"
     app, tools = (_inside(api, "pair", name, look).split() for name in ("app", "tools"))
     same = [one == other for one, other in zip(app, tools, strict=True)]
     if all(same):
-        return "all: a Pod is one small machine"
-    return "address and host name, but no files" if same == [True, True, False] else "nothing: containers are apart"
+        return "all"
+    return "some" if same == [True, True, False] else "nothing"
 
 
 def _order(before: Before, api: Api) -> str:
     written = _inside(api, "order", "app", "cat /etc/config/order").split()
-    return {"settings": "settings, test, app", "app": "app, settings, test"}.get(written[0], "all at once")
+    return {"settings": "app-last", "app": "app-first"}.get(written[0], "at-once")
 
 
 def _ended(before: Before, api: Api) -> str:
-    phases = [_pod(api, name)["status"]["phase"] for name in ("task", "task-plain")]
+    phases = [existing(api, f"pod/{name}")["status"]["phase"] for name in ("task", "task-plain")]
     return {
-        ("Succeeded", "Running"): "the first one ends, the other goes on for ever",
-        ("Succeeded", "Succeeded"): "both end",
-    }.get((phases[0], phases[1]), "both go on: the helpers run")
+        ("Succeeded", "Running"): "sidecar",
+        ("Succeeded", "Succeeded"): "both",
+    }.get((phases[0], phases[1]), "none")
 
 
 def _asked(before: Before, api: Api) -> str:
     log = api.core.read_namespaced_pod_log("hello", api.namespace)
     paths = re.findall(r"GET (/something/\d+)", log)
-    return {1: "once"}.get(paths.count(paths[-1]) if paths else 0, "three times")
+    return {1: "once"}.get(paths.count(paths[-1]) if paths else 0, "three")
 
 
 def _after_crash(before: Before, api: Api) -> str:
-    if _pod(api, "crash")["metadata"]["uid"] not in before.pods:
-        return "a new Pod starts, with nothing"
+    if existing(api, "pod/crash")["metadata"]["uid"] not in before.pods:
+        return "new-pod"
     own, shared = (_inside(api, "crash", "app", f"cat {path}/starts").split() for path in ("/tmp", "/shared"))
-    return "its own files are new, those in the volume stay" if len(own) < len(shared) else "all files are there"
+    return "volume" if len(own) < len(shared) else "all"
 
 
 def _phase(before: Before, api: Api) -> str:
-    return str(_pod(api, "broken")["status"]["phase"])
+    return among(existing(api, "pod/broken")["status"]["phase"], {"Failed": "failed", "Running": "running"})
 
 
 QUESTIONS = (
@@ -83,19 +77,19 @@ QUESTIONS = (
         "smallest",
         "What is the smallest thing that you can deploy?",
         {
-            "a container": "The API has no kind for a container; it always comes in a Pod.",
-            "a Pod": "one or more containers that are placed and started together",
-            "a Deployment": "It makes Pods, and can be left out.",
+            "container": Option("a container", "The API has no kind for a container; it always comes in a Pod."),
+            "pod": Option("a Pod", "one or more containers that are placed and started together"),
+            "deployment": Option("a Deployment", "It makes Pods, and can be left out."),
         },
-        "a Pod",
+        "pod",
     ),
     Question(
         "shared",
         "Two containers run in one Pod. Which of these do they share: address, host name, files?",
         {
-            "all: a Pod is one small machine": "Each container has the files of its own image.",
-            "address and host name, but no files": "files are shared only in a volume that both mount",
-            "nothing: containers are apart": "Containers of different Pods are.",
+            "all": Option("all: a Pod is one small machine", "Each container has the files of its own image."),
+            "some": Option("address and host name, but no files", "files are shared only in a volume that both mount"),
+            "nothing": Option("nothing: containers are apart", "Containers of different Pods are."),
         },
         _shared,
     ),
@@ -103,9 +97,11 @@ QUESTIONS = (
         "order",
         "Three containers stand in the file: first app, then, below initContainers, settings and test. Which order?",
         {
-            "app, settings, test": "The order of fields in a manifest does not count.",
-            "all at once": "That holds for the list `containers`.",
-            "settings, test, app": "init containers run one by one to their end, then the app starts",
+            "app-first": Option("app, settings, test", "The order of fields in a manifest does not count."),
+            "at-once": Option("all at once", "That holds for the list `containers`."),
+            "app-last": Option(
+                "settings, test, app", "init containers run one by one to their end, then the app starts"
+            ),
         },
         _order,
     ),
@@ -113,9 +109,11 @@ QUESTIONS = (
         "ended",
         "Two Pods do the same work: the helper of task is a sidecar, that of task-plain is not. The work ends. Then?",
         {
-            "both end": "A Pod ends when all its containers have; a plain helper counts.",
-            "the first one ends, the other goes on for ever": "a sidecar is stopped as soon as the work has ended",
-            "both go on: the helpers run": "A sidecar does not keep a Pod alive.",
+            "both": Option("both end", "A Pod ends when all its containers have; a plain helper counts."),
+            "sidecar": Option(
+                "the first one ends, the other goes on for ever", "a sidecar is stopped as soon as the work has ended"
+            ),
+            "none": Option("both go on: the helpers run", "A sidecar does not keep a Pod alive."),
         },
         _ended,
     ),
@@ -123,9 +121,9 @@ QUESTIONS = (
         "asked",
         "The app asks its ambassador three times for the same page. How often is hello asked?",
         {
-            "three times": "The ambassador may do more than pass on: this one keeps answers.",
-            "once": "the ambassador answers the rest from what it keeps",
-            "never": "Somebody has to ask for the first answer.",
+            "three": Option("three times", "The ambassador may do more than pass on: this one keeps answers."),
+            "once": Option("once", "the ambassador answers the rest from what it keeps"),
+            "never": Option("never", "Somebody has to ask for the first answer."),
         },
         _asked,
     ),
@@ -133,9 +131,11 @@ QUESTIONS = (
         "after-crash",
         "The app ends with an error, then runs again. What does it find?",
         {
-            "a new Pod starts, with nothing": "The Pod stays; only the container is started anew.",
-            "its own files are new, those in the volume stay": "a container begins with its image, the volume stays",
-            "all files are there": "What a container writes into its own files goes with it.",
+            "new-pod": Option("a new Pod starts, with nothing", "The Pod stays; only the container is started anew."),
+            "volume": Option(
+                "its own files are new, those in the volume stay", "a container begins with its image, the volume stays"
+            ),
+            "all": Option("all files are there", "What a container writes into its own files goes with it."),
         },
         _after_crash,
     ),
@@ -143,9 +143,9 @@ QUESTIONS = (
         "phase",
         "A container ends at once, again and again. In which phase is its Pod?",
         {
-            "Failed": "It would be, if nobody were to start the container again.",
-            "CrashLoopBackOff": "That is the state of the container, while the kubelet waits.",
-            "Running": "the phase is coarse: look at the containers' state",
+            "failed": Option("Failed", "It would be, if nobody were to start the container again."),
+            "crashloop": Option("CrashLoopBackOff", "That is the state of the container, while the kubelet waits."),
+            "running": Option("Running", "the phase is coarse: look at the containers' state"),
         },
         _phase,
     ),
@@ -165,7 +165,7 @@ def _trouble(api: Api, name: str) -> str | None:
             return None
     except Problem:
         pass  # the deadline; what holds the Pod up is told below
-    pod = _pod(api, name)
+    pod = existing(api, f"pod/{name}")
     sidecars = [
         entry["name"] for entry in pod["spec"].get("initContainers", []) if entry.get("restartPolicy") == "Always"
     ]
@@ -180,10 +180,6 @@ def _beside(pod: Object) -> list[str]:
     return [entry["name"] for entry in entries if "running" in entry["state"]]
 
 
-def _notes_begun(api: Api) -> str | None:
-    return None if api.get("pod/notes") else "there is no Pod notes yet"
-
-
 def _notes(api: Api) -> Iterator[Finding]:
     trouble = _trouble(api, "notes")
     if trouble:
@@ -191,7 +187,7 @@ def _notes(api: Api) -> Iterator[Finding]:
         return
     yield Finding(True, "app runs, and shipper beside it")
     if not _logged(api, "notes", "shipper", "notes"):
-        mounts = _pod(api, "notes")["spec"]["initContainers"][0]["volumeMounts"]
+        mounts = existing(api, "pod/notes")["spec"]["initContainers"][0]["volumeMounts"]
         place = next((entry["mountPath"] for entry in mounts if entry["name"] == "logs"), "no place")
         yield Finding(False, f"shipper reads /logs/app.log, but has the volume at {place}: nothing comes")
         return
@@ -208,28 +204,24 @@ def _logged(api: Api, pod: str, container: str, word: str) -> bool:
     return False
 
 
-def _front_begun(api: Api) -> str | None:
-    return None if api.get("pod/front") else "there is no Pod front yet"
-
-
 def _front(api: Api) -> Iterator[Finding]:
     trouble = _trouble(api, "front")
     if trouble:
         yield Finding(False, trouble)
         return
-    pod = _pod(api, "front")
+    pod = existing(api, "pod/front")
     done = [e["name"] for e in pod["status"].get("initContainerStatuses", []) if "terminated" in e["state"]]
-    yield Finding(bool(done), f"{done[0]} ran before the app" if done else "no init container has waited for hello")
+    yield expect(bool(done), f"{', '.join(done)} ran before the app", "no init container has waited for hello")
     said = _answer(api, 8000, "/")
     right = "hello 1.1.0" in said
-    yield Finding(right, "the app answers as release 1.1.0" if right else f"port 8000 answers: {said}")
+    yield expect(right, "the app answers as release 1.1.0", f"port 8000 answers: {said}")
     path = f"/something/{time.time_ns()}"
     first, second = _answer(api, 8080, path), _answer(api, 8080, path)
     kept = "look-up 1 " in first and first == second
-    yield Finding(kept, "the cache answers the second time" if kept else f"asked twice, port 8080 answers: {second}")
+    yield expect(kept, "the cache answers the second time", f"asked twice, port 8080 answers: {second}")
     aside = _beside(pod)
     plain = "the cache is a plain container: it may start after the app; which kind starts before and stops after it?"
-    yield Finding(bool(aside), f"{aside[0]} is a sidecar: it starts before the app" if aside else plain)
+    yield expect(bool(aside), f"{', '.join(aside)} is a sidecar: it starts before the app", plain)
 
 
 def _answer(api: Api, port: int, path: str) -> str:
@@ -253,7 +245,7 @@ def _ask(api: Api, path: str) -> str:
 EXERCISES = (
     Exercise(
         "notes",
-        _notes_begun,
+        begun("Pod", "notes"),
         _notes,
         (
             "The shipper stands among the init containers. When does it end?",
@@ -263,7 +255,7 @@ EXERCISES = (
     ),
     Exercise(
         "front",
-        _front_begun,
+        begun("Pod", "front"),
         _front,
         (
             "Three containers: which one ends, which one helps, which one is the app?",

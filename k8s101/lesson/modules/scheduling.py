@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.api.wait import poll, settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.api.wait import poll
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
+from k8s101.lesson.quiz.checking import begun, existing, expect, settles
 
 TAINT = "dedicated"
 BUDGET_SECONDS = 15
-
-
-def _existing(api: Api, reference: str) -> Object:
-    found = api.get(reference)
-    if found is None:
-        raise Problem(f"there is no {reference}", where=f"namespace {api.namespace}", then="run the cells above again")
-    return found
 
 
 def _node_of(pod: Object) -> str:
@@ -28,27 +21,28 @@ def _node_of(pod: Object) -> str:
 
 
 def _one_too_many(before: Before, api: Api) -> str:
-    pods = pods_of(api, _existing(api, "deployment/busy"))
+    pods = pods_of(api, existing(api, "deployment/busy"))
     placed = sum(bool(_node_of(pod)) for pod in pods)
     if placed == len(pods):
-        return "all: the processors are idle"
-    return "one on each node" if placed else "none: together they ask for too much"
+        return "all"
+    return "each" if placed else "none"
 
 
 def _class_of_steady(before: Before, api: Api) -> str:
-    return str(_existing(api, "pod/steady")["status"]["qosClass"])
+    classes = {"Guaranteed": "guaranteed", "Burstable": "burstable", "BestEffort": "best-effort"}
+    return among(existing(api, "pod/steady")["status"]["qosClass"], classes)
 
 
 def _over_limit(before: Before, api: Api) -> str:
-    two = _existing(api, "pod/two")
+    two = existing(api, "pod/two")
     old = before.pods.get(two["metadata"]["uid"])
     if old is None:
-        return "its Pod moves to a node with more memory"
+        return "moves"
     known = _restarts(old)
     anew = [name for name, count in _restarts(two).items() if count > known[name]]
     if not anew:
-        return "it waits until there is memory"
-    return "it is killed and starts anew" if anew == ["small"] else "the whole Pod starts anew"
+        return "waits"
+    return "killed" if anew == ["small"] else "whole-pod"
 
 
 def _restarts(pod: Object) -> dict[str, int]:
@@ -56,18 +50,18 @@ def _restarts(pod: Object) -> dict[str, int]:
 
 
 def _selector(before: Before, api: Api) -> str:
-    node = _node_of(_existing(api, "pod/fast"))
+    node = _node_of(existing(api, "pod/fast"))
     if not node:
-        return "it waits, and has to be made anew"
-    labelled = _existing(api, f"node/{node}")["metadata"]["labels"].get("disk") == "fast"
-    return "it waits, and starts when a node bears the label" if labelled else "it runs on any node"
+        return "recreated"
+    labelled = existing(api, f"node/{node}")["metadata"]["labels"].get("disk") == "fast"
+    return "starts" if labelled else "anywhere"
 
 
 def _taint(before: Before, api: Api) -> str:
     kept = _kept(api)
     old = {pod["metadata"]["uid"] for pod in before.pods.values() if _node_of(pod) in kept and ready(pod)}
     now = {pod["metadata"]["uid"] for pod in api.list("Pod") if not pod["metadata"].get("deletionTimestamp")}
-    return "it stays where it is" if old and old <= now else "it is ended, and another one starts elsewhere"
+    return "stays" if old and old <= now else "replaced"
 
 
 def _kept(api: Api) -> list[str]:
@@ -80,11 +74,11 @@ def _kept(api: Api) -> list[str]:
 
 
 def _preemption(before: Before, api: Api) -> str:
-    if not _node_of(_existing(api, "pod/urgent")):
-        return "it waits until a node has room"
+    if not _node_of(existing(api, "pod/urgent")):
+        return "waits"
     ran = {uid for uid, pod in before.pods.items() if _node_of(pod)}
     lost = ran - {pod["metadata"]["uid"] for pod in api.list("Pod") if not pod["metadata"].get("deletionTimestamp")}
-    return "a Pod that matters less has to go" if lost else "the node takes it in, and all get less"
+    return "preempted" if lost else "shared"
 
 
 def _drain(before: Before, api: Api) -> str:
@@ -92,8 +86,8 @@ def _drain(before: Before, api: Api) -> str:
     shop = {uid: pod for uid, pod in before.pods.items() if pod["metadata"].get("labels", {}).get("app") == "shop"}
     now = {pod["metadata"]["uid"] for pod in api.list("Pod", "app=shop") if ready(pod)}
     if now >= {uid for uid, pod in shop.items() if _node_of(pod) in cordoned}:
-        return "it is refused, and the Pod serves on"
-    return "the Pod goes, and the promise is broken" if len(now) < len(shop) else "another copy starts elsewhere first"
+        return "refused"
+    return "evicted" if len(now) < len(shop) else "moved"
 
 
 QUESTIONS = (
@@ -102,9 +96,11 @@ QUESTIONS = (
         "Each copy asks for six tenths of a node's CPU, and there is one copy more than nodes. All nodes are idle. "
         "How many copies run?",
         {
-            "all: the processors are idle": "The scheduler counts what is promised, not what is used.",
-            "one on each node": "a node cannot promise 60 % twice; one copy waits",
-            "none: together they ask for too much": "Each Pod is placed by itself; only the last one finds no room.",
+            "all": Option("all: the processors are idle", "The scheduler counts what is promised, not what is used."),
+            "each": Option("one on each node", "a node cannot promise 60 % twice; one copy waits"),
+            "none": Option(
+                "none: together they ask for too much", "Each Pod is placed by itself; only the last one finds no room."
+            ),
         },
         _one_too_many,
     ),
@@ -112,9 +108,11 @@ QUESTIONS = (
         "qos",
         "Pod steady has limits for CPU and memory and no requests. In which class is it?",
         {
-            "Guaranteed": "who sets a limit only, requests as much; equal requests and limits make the class",
-            "Burstable": "So it would be with requests below its limits.",
-            "BestEffort": "That is for Pods that say nothing at all.",
+            "guaranteed": Option(
+                "Guaranteed", "who sets a limit only, requests as much; equal requests and limits make the class"
+            ),
+            "burstable": Option("Burstable", "So it would be with requests below its limits."),
+            "best-effort": Option("BestEffort", "That is for Pods that say nothing at all."),
         },
         _class_of_steady,
     ),
@@ -122,10 +120,18 @@ QUESTIONS = (
         "over-limit",
         "Container small may have 32 MiB of memory and takes 64. What happens to it?",
         {
-            "it waits until there is memory": "That is how CPU works: it comes back every moment. Memory does not.",
-            "it is killed and starts anew": "the kernel kills in its cgroup only, the kubelet restarts it",
-            "the whole Pod starts anew": "Each container has a cgroup and a restart count of its own.",
-            "its Pod moves to a node with more memory": "The node has memory; the limit is about this container.",
+            "waits": Option(
+                "it waits until there is memory", "That is how CPU works: it comes back every moment. Memory does not."
+            ),
+            "killed": Option(
+                "it is killed and starts anew", "the kernel kills in its cgroup only, the kubelet restarts it"
+            ),
+            "whole-pod": Option(
+                "the whole Pod starts anew", "Each container has a cgroup and a restart count of its own."
+            ),
+            "moves": Option(
+                "its Pod moves to a node with more memory", "The node has memory; the limit is about this container."
+            ),
         },
         _over_limit,
     ),
@@ -133,9 +139,11 @@ QUESTIONS = (
         "selector",
         "No node bears the label disk=fast. You create the Pod, and label a node later. What happens to the Pod?",
         {
-            "it runs on any node": "A node selector is a rule, not a wish.",
-            "it waits, and starts when a node bears the label": "the scheduler tries again when something changes",
-            "it waits, and has to be made anew": "A waiting Pod stays in the scheduler's queue.",
+            "anywhere": Option("it runs on any node", "A node selector is a rule, not a wish."),
+            "starts": Option(
+                "it waits, and starts when a node bears the label", "the scheduler tries again when something changes"
+            ),
+            "recreated": Option("it waits, and has to be made anew", "A waiting Pod stays in the scheduler's queue."),
         },
         _selector,
     ),
@@ -143,9 +151,11 @@ QUESTIONS = (
         "taint",
         "A node that runs one of the Pods gets a taint with the effect NoSchedule. What happens to its Pod?",
         {
-            "it stays where it is": "this effect keeps new Pods off; NoExecute would end it",
-            "it is ended, and another one starts elsewhere": "The effect NoExecute does that.",
-            "it stays, but gets no requests any more": "A taint is about where Pods are placed, not about Services.",
+            "stays": Option("it stays where it is", "this effect keeps new Pods off; NoExecute would end it"),
+            "replaced": Option("it is ended, and another one starts elsewhere", "The effect NoExecute does that."),
+            "no-requests": Option(
+                "it stays, but gets no requests any more", "A taint is about where Pods are placed, not about Services."
+            ),
         },
         _taint,
     ),
@@ -153,9 +163,11 @@ QUESTIONS = (
         "preemption",
         "Each node has promised six tenths of its CPU. Pod urgent asks for as much, but matters more. What happens?",
         {
-            "it waits until a node has room": "So would a Pod that matters as little as the others.",
-            "a Pod that matters less has to go": "the scheduler ends one; its Deployment makes another, which waits",
-            "the node takes it in, and all get less": "No node promises more than it has.",
+            "waits": Option("it waits until a node has room", "So would a Pod that matters as little as the others."),
+            "preempted": Option(
+                "a Pod that matters less has to go", "the scheduler ends one; its Deployment makes another, which waits"
+            ),
+            "shared": Option("the node takes it in, and all get less", "No node promises more than it has."),
         },
         _preemption,
     ),
@@ -163,47 +175,44 @@ QUESTIONS = (
         "drain",
         "You drain a node. One copy of shop runs there, and a budget says that all copies must stay. What happens?",
         {
-            "it is refused, and the Pod serves on": "the API server asks the budget before it lets a Pod be evicted",
-            "the Pod goes, and the promise is broken": "A drain asks politely: it evicts, it does not delete.",
-            "another copy starts elsewhere first": "Nobody moves Pods ahead: a new one comes only after one has gone.",
+            "refused": Option(
+                "it is refused, and the Pod serves on", "the API server asks the budget before it lets a Pod be evicted"
+            ),
+            "evicted": Option(
+                "the Pod goes, and the promise is broken", "A drain asks politely: it evicts, it does not delete."
+            ),
+            "moved": Option(
+                "another copy starts elsewhere first",
+                "Nobody moves Pods ahead: a new one comes only after one has gone.",
+            ),
         },
         _drain,
     ),
 )
 
 
-def _begun(name: str) -> Callable[[Api], str | None]:
-    return lambda api: None if api.get(f"deployment/{name}") else f"there is no Deployment {name} yet"
-
-
-def _either(ok: bool, good: str, bad: str) -> Finding:
-    return Finding(ok, good if ok else bad)
-
-
 def _lab(api: Api) -> Iterator[Finding]:
     kept = _kept(api)
-    yield _either(bool(kept), "one node is kept for lab", f"no node is kept for lab: none has the taint {TAINT}")
-    trouble = settled("deployment/lab")
-    yield Finding(trouble is None, trouble or "the Pods of lab run")
-    nodes = sorted({_node_of(pod) for pod in pods_of(api, _existing(api, "deployment/lab")) if ready(pod)})
+    yield expect(bool(kept), "one node is kept for lab", f"no node is kept for lab: none has the taint {TAINT}")
+    yield settles("deployment/lab", "the Pods of lab run")
+    nodes = sorted({_node_of(pod) for pod in pods_of(api, existing(api, "deployment/lab")) if ready(pod)})
     others = [node for node in nodes if node not in kept]
     wrong = f"some run on {', '.join(others)}: a toleration lets a Pod onto the kept node, it does not send it there"
-    yield _either(bool(nodes) and not others, f"all run on {', '.join(nodes)}, and only they may", wrong)
+    yield expect(bool(nodes) and not others, f"all run on {', '.join(nodes)}, and only they may", wrong)
 
 
 def _vote(api: Api) -> Iterator[Finding]:
-    trouble = settled("deployment/vote")
-    yield Finding(trouble is None, trouble or "the Pods of vote are ready")
-    pods = [pod for pod in pods_of(api, _existing(api, "deployment/vote")) if ready(pod)]
-    yield _either(len(pods) == 4, "there are 4", f"there are {len(pods)} Pods, the task wants 4")
+    yield settles("deployment/vote", "the Pods of vote are ready")
+    pods = [pod for pod in pods_of(api, existing(api, "deployment/vote")) if ready(pod)]
+    yield expect(len(pods) == 4, "there are 4", f"there are {len(pods)} Pods, the task wants 4")
     others = sorted({version(pod) for pod in pods} - {"1.1.0"})
-    yield _either(not others, "they run 1.1.0", f"they run {others[0] if others else ''}, the task wants 1.1.0")
+    yield expect(not others, "they run 1.1.0", f"they run {', '.join(others)}, the task wants 1.1.0")
     names = {node["metadata"]["name"] for node in api.rest.list("Node", "") if not node["spec"].get("taints")}
     empty = sorted(names - {_node_of(pod) for pod in pods})
-    yield _either(not empty, f"all {len(names)} nodes run some", f"none runs on {', '.join(empty)}")
+    yield expect(not empty, f"all {len(names)} nodes run some", f"none runs on {', '.join(empty)}")
     classes = sorted({pod["status"]["qosClass"] for pod in pods} - {"Guaranteed"})
     wrong = f"they are {', '.join(classes)}: a request of CPU or memory differs from its limit, or a limit is missing"
-    yield _either(not classes, "they are Guaranteed", wrong)
+    yield expect(not classes, "they are Guaranteed", wrong)
     yield _budget(api, pods)
 
 
@@ -216,7 +225,7 @@ def _budget(api: Api, pods: list[Object]) -> Finding:
     may_go = _may_go(f"poddisruptionbudget/{name}", len(pods))
     if may_go == 0:
         return Finding(False, f"budget {name} lets no Pod go: their nodes could never be drained")
-    return _either(
+    return expect(
         may_go == 1, "a drain may take one of them at a time", f"budget {name} lets {may_go} Pods go at the same time"
     )
 
@@ -255,7 +264,7 @@ def _may_go(reference: str, expected: int) -> int:
 EXERCISES = (
     Exercise(
         "lab",
-        _begun("lab"),
+        begun("Deployment", "lab"),
         _lab,
         (
             "Two doors: the taint keeps Pods out that do not tolerate it, the selector keeps these Pods in.",
@@ -265,7 +274,7 @@ EXERCISES = (
     ),
     Exercise(
         "vote",
-        _begun("vote"),
+        begun("Deployment", "vote"),
         _vote,
         (
             "Four wishes, four fields: copies, resources, spread, and a second object for drains.",

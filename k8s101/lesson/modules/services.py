@@ -12,7 +12,8 @@ from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.shell import kubectl_path, run
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
+from k8s101.lesson.quiz.checking import begun, expect
 
 ANSWER_SECONDS = 10
 LIST_SECONDS = 5
@@ -30,8 +31,8 @@ def _addresses(before: Before, api: Api) -> str:
     old = {pod["status"].get("podIP") for pod in before.pods.values() if _is_hello(pod)}
     new = {pod["status"].get("podIP") for pod in api.list("Pod", "app=hello") if ready(pod)}
     if not old & new:
-        return "each new Pod has another address"
-    return "the new Pods take the old addresses over" if old == new else "addresses stay with their nodes"
+        return "new"
+    return "same" if old == new else "node"
 
 
 def _is_hello(pod: Object) -> bool:
@@ -42,39 +43,39 @@ def _early(before: Before, api: Api) -> str:
     knows_name = bool(_inside(api, CLIENT, "hello resolve hello").strip())
     knows_variable = int(_inside(api, CLIENT, "env | grep -c ^HELLO_SERVICE_HOST || true"))
     if knows_name and knows_variable:
-        return "its name and its variables"
-    return "its name only" if knows_name else "neither, until it starts again"
+        return "both"
+    return "name" if knows_name else "neither"
 
 
 def _unready(before: Before, api: Api) -> str:
     entries = _entries(api, "hello")
     well = [entry for entry in entries if entry["conditions"].get("ready")]
     if len(entries) < len(api.list("Pod", "app=hello")):
-        return "it is taken out of the list"
-    return "it stays in the list, marked" if len(well) < len(entries) else "nothing: its address is still good"
+        return "removed"
+    return "marked" if len(well) < len(entries) else "nothing"
 
 
 def _headless(before: Before, api: Api) -> str:
     found = set(_inside(api, CLIENT, "hello resolve hello-headless || true").split())
     pods = {pod["status"].get("podIP") for pod in api.list("Pod", "app=hello")}
     if found == pods:
-        return "the addresses of its Pods"
-    return "an address of its own" if found else "nothing: it has no address"
+        return "pods"
+    return "own" if found else "nothing"
 
 
 def _choice(before: Before, api: Api) -> str:
     rules = _inside(api, "inside", "chroot /host nft list table ip kube-proxy")
     chain = next(part for part in rules.split("chain ") if part.startswith("service-") and "/hello/tcp" in part[:80])
     if "numgen random" in chain:
-        return "at random"
-    return "by turns" if "numgen inc" in chain else "the one with the fewest connections"
+        return "random"
+    return "turns" if "numgen inc" in chain else "least"
 
 
 def _wrong_port(before: Before, api: Api) -> str:
     service = api.get("service/broken") or {"metadata": {"name": "broken", "uid": ""}}
     if api.rest.list("Event", api.namespace, f"involvedObject.uid={service['metadata']['uid']}"):
-        return "an event of the Service"
-    return "nothing: only callers notice" if ready_endpoints(api, service) else "its list of endpoints, which is empty"
+        return "event"
+    return "nothing" if ready_endpoints(api, service) else "endpoints"
 
 
 QUESTIONS = (
@@ -82,9 +83,14 @@ QUESTIONS = (
         "addresses",
         "All three Pods are replaced. What becomes of their addresses?",
         {
-            "the new Pods take the old addresses over": "Nobody hands addresses on; a new Pod asks for a free one.",
-            "addresses stay with their nodes": "Each node has a range of addresses, and gives out the next free one.",
-            "each new Pod has another address": "so nobody can rely on the address of a Pod",
+            "same": Option(
+                "the new Pods take the old addresses over", "Nobody hands addresses on; a new Pod asks for a free one."
+            ),
+            "node": Option(
+                "addresses stay with their nodes",
+                "Each node has a range of addresses, and gives out the next free one.",
+            ),
+            "new": Option("each new Pod has another address", "so nobody can rely on the address of a Pod"),
         },
         _addresses,
     ),
@@ -92,9 +98,9 @@ QUESTIONS = (
         "early",
         "`early` was started before the Service was made. What does it know of it?",
         {
-            "its name and its variables": "The variables of a process do not change after its start.",
-            "its name only": "DNS is asked each time; variables are written once, at the start",
-            "neither, until it starts again": "DNS answers for every Service, whenever it was made.",
+            "both": Option("its name and its variables", "The variables of a process do not change after its start."),
+            "name": Option("its name only", "DNS is asked each time; variables are written once, at the start"),
+            "neither": Option("neither, until it starts again", "DNS answers for every Service, whenever it was made."),
         },
         _early,
     ),
@@ -102,9 +108,11 @@ QUESTIONS = (
         "unready",
         "One Pod reports that it is not ready. What becomes of its entry in the EndpointSlice?",
         {
-            "it is taken out of the list": "The Pod is alive, and may be ready again in a second.",
-            "it stays in the list, marked": "kube-proxy passes over what is not ready",
-            "nothing: its address is still good": "The address is good, but the Pod asked for no requests.",
+            "removed": Option("it is taken out of the list", "The Pod is alive, and may be ready again in a second."),
+            "marked": Option("it stays in the list, marked", "kube-proxy passes over what is not ready"),
+            "nothing": Option(
+                "nothing: its address is still good", "The address is good, but the Pod asked for no requests."
+            ),
         },
         _unready,
     ),
@@ -112,9 +120,9 @@ QUESTIONS = (
         "headless",
         "hello-headless has `clusterIP: None`. What does DNS answer for its name?",
         {
-            "nothing: it has no address": "The name is there; it leads somewhere else.",
-            "an address of its own": "That is what None switches off.",
-            "the addresses of its Pods": "the client gets the whole list and chooses itself",
+            "nothing": Option("nothing: it has no address", "The name is there; it leads somewhere else."),
+            "own": Option("an address of its own", "That is what None switches off."),
+            "pods": Option("the addresses of its Pods", "the client gets the whole list and chooses itself"),
         },
         _headless,
     ),
@@ -122,9 +130,11 @@ QUESTIONS = (
         "choice",
         "Three Pods are ready. How does a node choose the one that gets a new connection?",
         {
-            "by turns": "Nodes keep no count; each connection is drawn anew.",
-            "at random": "each connection is drawn by lot, in the kernel",
-            "the one with the fewest connections": "The kernel's rules know nothing of the load of Pods.",
+            "turns": Option("by turns", "Nodes keep no count; each connection is drawn anew."),
+            "random": Option("at random", "each connection is drawn by lot, in the kernel"),
+            "least": Option(
+                "the one with the fewest connections", "The kernel's rules know nothing of the load of Pods."
+            ),
         },
         _choice,
     ),
@@ -132,9 +142,13 @@ QUESTIONS = (
         "wrong-port",
         "A Service sends requests to port 80; its Pods listen on 8000. What in the API tells you?",
         {
-            "its list of endpoints, which is empty": "Readiness decides who is listed; ports are not tried.",
-            "an event of the Service": "Nobody in the control plane calls the Pods through the Service.",
-            "nothing: only callers notice": "endpoints are ready and listed, with the wrong port",
+            "endpoints": Option(
+                "its list of endpoints, which is empty", "Readiness decides who is listed; ports are not tried."
+            ),
+            "event": Option(
+                "an event of the Service", "Nobody in the control plane calls the Pods through the Service."
+            ),
+            "nothing": Option("nothing: only callers notice", "endpoints are ready and listed, with the wrong port"),
         },
         _wrong_port,
     ),
@@ -180,10 +194,6 @@ def _targets(api: Api, service: str) -> set[int]:
     return {port["port"] for piece in _slices(api, service) for port in piece.get("ports") or []}
 
 
-def _front_begun(api: Api) -> str | None:
-    return None if api.get("service/front") else "there is no Service front yet"
-
-
 def _front(api: Api) -> Iterator[Finding]:
     service = api.get("service/front") or {}
     _wait_until_listed(api, service)
@@ -194,17 +204,13 @@ def _front(api: Api) -> Iterator[Finding]:
     yield Finding(True, f"front leads to {count} Pods")
     targets = _targets(api, "front")
     wrong = f"front sends requests to port {min(targets)} of its Pods, where nobody listens; hello listens on {LISTENS}"
-    yield Finding(targets == {LISTENS}, f"at their port {LISTENS}" if targets == {LISTENS} else wrong)
+    yield expect(targets == {LISTENS}, f"at their port {LISTENS}", wrong)
     port = service["spec"]["ports"][0]
     listens = f"front listens on port {port['port']}, the task asks for 80"
-    yield Finding(port["port"] == 80, "inside it listens on port 80" if port["port"] == 80 else listens)
+    yield expect(port["port"] == 80, "inside it listens on port 80", listens)
     closed = f"front is a {service['spec']['type']}: no node opens a port for it"
-    yield Finding("nodePort" in port, "every node opens a port for it" if "nodePort" in port else closed)
-    yield Finding(_answered(api, "front", 80), "hello answers through it")
-
-
-def _shop_begun(api: Api) -> str | None:
-    return None if api.get("service/shop") else "there is no Service shop yet"
+    yield expect("nodePort" in port, "every node opens a port for it", closed)
+    yield expect(_answered(api, "front", 80), "hello answers through it", "nobody answers through it")
 
 
 def _shop(api: Api) -> Iterator[Finding]:
@@ -219,22 +225,22 @@ def _shop(api: Api) -> Iterator[Finding]:
     selector = ",".join(f"{key}={value}" for key, value in service["spec"].get("selector", {}).items())
     for app in ("hello", "next"):
         missing = f"no Pod of {app} is behind shop: its selector {selector} leaves them out"
-        yield Finding(app in apps, f"shop leads to Pods of {app}" if app in apps else missing)
+        yield expect(app in apps, f"shop leads to Pods of {app}", missing)
     others = sorted(apps - {"hello", "next"})
-    yield Finding(not others, f"and to Pods of {others[0]}, which are not asked for" if others else "and to no others")
+    yield expect(not others, "and to no others", f"and to Pods of {', '.join(others)}, which are not asked for")
     headless = service["spec"].get("clusterIP") == "None"
-    yield Finding(not headless, "it has no address: clusterIP is None" if headless else "it has an address of its own")
+    yield expect(not headless, "it has an address of its own", "it has no address: clusterIP is None")
     port = service["spec"]["ports"][0]["port"]
-    yield Finding(port == 80, f"it listens on port {port}{'' if port == 80 else ', the task asks for 80'}")
+    yield expect(port == 80, f"it listens on port {port}", f"it listens on port {port}, the task asks for 80")
     answered = _answered(api, "shop", 80)
     silent = f"nobody answers: its Pods do not listen on port {min(_targets(api, 'shop'))}, hello listens on {LISTENS}"
-    yield Finding(answered, "hello answers through it" if answered else silent)
+    yield expect(answered, "hello answers through it", silent)
 
 
 EXERCISES = (
     Exercise(
         "front",
-        _front_begun,
+        begun("Service", "front"),
         _front,
         (
             "Which type opens a port on every node? types.yaml has one.",
@@ -244,7 +250,7 @@ EXERCISES = (
     ),
     Exercise(
         "shop",
-        _shop_begun,
+        begun("Service", "shop"),
         _shop,
         (
             'Which label do the Pods of both have in common? kubectl("get pods --show-labels")',

@@ -8,11 +8,12 @@ from kubernetes.client.exceptions import ApiException
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from k8s101.lesson.api.diagnose import pods_of, why_service
-from k8s101.lesson.api.names import ready, version
+from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
+from k8s101.lesson.quiz.checking import begun, expect, same_version
 
 ANSWER_SECONDS = 5
 
@@ -24,8 +25,8 @@ def _ready_pods(api: Api, selector: str = "app=hello") -> list[Object]:
 def _nodes_used(before: Before, api: Api) -> str:
     used = {pod["spec"]["nodeName"] for pod in _ready_pods(api)}
     if len(used) == len(api.rest.list("Node", "")):
-        return "on all of them"
-    return "on one: they belong together" if len(used) == 1 else "on some"
+        return "all"
+    return "one" if len(used) == 1 else "some"
 
 
 def _lost(before: Before, api: Api) -> str:
@@ -33,7 +34,7 @@ def _lost(before: Before, api: Api) -> str:
     pods = {pod["metadata"]["uid"] for pod in _ready_pods(api)}
     if len(pods) < wanted:
         return "five"
-    return "six, one of them new" if pods - before.pods.keys() else "six, the same ones"
+    return "new" if pods - before.pods.keys() else "same"
 
 
 def _answering(before: Before, api: Api) -> str:
@@ -41,23 +42,23 @@ def _answering(before: Before, api: Api) -> str:
     logs = [api.core.read_namespaced_pod_log(pod["metadata"]["name"], api.namespace) for pod in pods]
     served = [pod for pod, log in zip(pods, logs, strict=True) if "GET / " in log]
     if len(served) == len(pods):
-        return "all of them"
-    return "one" if len(served) == 1 else "one on each node"
+        return "all"
+    return "one" if len(served) == 1 else "node"
 
 
 def _next_node(before: Before, api: Api) -> str:
     old = {pod["spec"].get("nodeName") for pod in before.pods.values()}
     fresh = [pod for pod in _ready_pods(api) if pod["metadata"]["uid"] not in before.pods]
-    return "on the new machine" if all(pod["spec"]["nodeName"] not in old for pod in fresh) else "on each old machine"
+    return "new" if all(pod["spec"]["nodeName"] not in old for pod in fresh) else "old"
 
 
 def _dead_node(before: Before, api: Api) -> str:
     wanted = int((api.get("deployment/hello") or {})["spec"]["replicas"])
     pods = _ready_pods(api)
     if len(pods) < wanted:
-        return "nine go on, three wait for the machine"
+        return "waits"
     moved = {pod["metadata"]["uid"] for pod in pods} - before.pods.keys()
-    return "nine go on, three start elsewhere after a while" if moved else "nothing: all twelve go on"
+    return "moves" if moved else "nothing"
 
 
 QUESTIONS = (
@@ -65,19 +66,21 @@ QUESTIONS = (
         "name",
         "What is a kubernetes, in Greek?",
         {
-            "a container": "Containers came later; the word is much older.",
-            "somebody who steers a ship": "hence the wheel in the logo",
-            "a fleet": "The word is for a person.",
+            "container": Option("a container", "Containers came later; the word is much older."),
+            "helmsman": Option("somebody who steers a ship", "hence the wheel in the logo"),
+            "fleet": Option("a fleet", "The word is for a person."),
         },
-        "somebody who steers a ship",
+        "helmsman",
     ),
     Question(
         "licence",
         "What does a licence for Kubernetes cost?",
         {
-            "nothing": "it is open source, under the Apache licence",
-            "it depends on the number of nodes": "Vendors sell support and machines; Kubernetes itself is free.",
-            "it is free for learning only": "It is free for every use.",
+            "nothing": Option("nothing", "it is open source, under the Apache licence"),
+            "nodes": Option(
+                "it depends on the number of nodes", "Vendors sell support and machines; Kubernetes itself is free."
+            ),
+            "learning": Option("it is free for learning only", "It is free for every use."),
         },
         "nothing",
     ),
@@ -85,49 +88,55 @@ QUESTIONS = (
         "origin",
         "Who looks after Kubernetes today?",
         {
-            "Google": "It began there, after ten years with Borg, but was given away.",
-            "the CNCF, a foundation": "Google started it, after Borg, and gave it to the foundation",
-            "Docker": "Docker made containers popular; its own orchestrator was another one.",
+            "google": Option("Google", "It began there, after ten years with Borg, but was given away."),
+            "cncf": Option("the CNCF, a foundation", "Google started it, after Borg, and gave it to the foundation"),
+            "docker": Option("Docker", "Docker made containers popular; its own orchestrator was another one."),
         },
-        "the CNCF, a foundation",
+        "cncf",
     ),
     Question(
         "declarative",
         "You ask for six copies in a declarative way. What do you tell the cluster?",
         {
-            "start six copies": "That is an order; nobody would notice when one is lost later.",
-            "there shall be six copies": "the wish is stored, and holds until you change it",
-            "which machine starts which copy": "You name no machine; the cluster chooses.",
+            "order": Option("start six copies", "That is an order; nobody would notice when one is lost later."),
+            "wish": Option("there shall be six copies", "the wish is stored, and holds until you change it"),
+            "placement": Option("which machine starts which copy", "You name no machine; the cluster chooses."),
         },
-        "there shall be six copies",
+        "wish",
     ),
     Question(
         "controller",
         "One of six copies is lost. Who sees to it that there are six again?",
         {
-            "you, as soon as you notice": "Nobody has to act: the wish still stands.",
-            "a controller, which compares all the time": "it counts what is, compares with what should be, and acts",
-            "the lost copy starts itself again": "What is gone cannot act.",
+            "you": Option("you, as soon as you notice", "Nobody has to act: the wish still stands."),
+            "controller": Option(
+                "a controller, which compares all the time", "it counts what is, compares with what should be, and acts"
+            ),
+            "itself": Option("the lost copy starts itself again", "What is gone cannot act."),
         },
-        "a controller, which compares all the time",
+        "controller",
     ),
     Question(
         "two-halves",
         "A cluster has two halves. Which one runs your containers?",
         {
-            "the control plane": "It decides; your containers run elsewhere.",
-            "the nodes": "they do the work that the control plane decides on",
-            "both": "It could be set up so, but a control plane is usually kept free for its own work.",
+            "control-plane": Option("the control plane", "It decides; your containers run elsewhere."),
+            "nodes": Option("the nodes", "they do the work that the control plane decides on"),
+            "both": Option("both", "It could be set up so, but a control plane is usually kept free for its own work."),
         },
-        "the nodes",
+        "nodes",
     ),
     Question(
         "nodes-used",
         "You ask for six Pods and name no machine. On how many of the nodes will they run?",
         {
-            "on one: they belong together": "Equal Pods are spread, so that no machine's loss takes all of them.",
-            "on some": "The scheduler looks at every node for each Pod, and here it is told to spread them.",
-            "on all of them": "the scheduler spreads equal Pods over the nodes",
+            "one": Option(
+                "on one: they belong together", "Equal Pods are spread, so that no machine's loss takes all of them."
+            ),
+            "some": Option(
+                "on some", "The scheduler looks at every node for each Pod, and here it is told to spread them."
+            ),
+            "all": Option("on all of them", "the scheduler spreads equal Pods over the nodes"),
         },
         _nodes_used,
     ),
@@ -135,9 +144,9 @@ QUESTIONS = (
         "lost-pod",
         "You delete one of the six Pods. How many will be there a few seconds later?",
         {
-            "five": "You asked for six, and that wish still stands.",
-            "six, the same ones": "A deleted Pod never comes back.",
-            "six, one of them new": "somebody counts, finds one missing and makes another",
+            "five": Option("five", "You asked for six, and that wish still stands."),
+            "same": Option("six, the same ones", "A deleted Pod never comes back."),
+            "new": Option("six, one of them new", "somebody counts, finds one missing and makes another"),
         },
         _lost,
     ),
@@ -145,9 +154,9 @@ QUESTIONS = (
         "who-answers",
         "A client calls the name `hello` a hundred times. How many different Pods answer?",
         {
-            "one": "The name stands for all Pods that bear the label, not for one.",
-            "one on each node": "The client's node does not matter, nor does the Pod's.",
-            "all of them": "each new connection goes to any ready Pod",
+            "one": Option("one", "The name stands for all Pods that bear the label, not for one."),
+            "node": Option("one on each node", "The client's node does not matter, nor does the Pod's."),
+            "all": Option("all of them", "each new connection goes to any ready Pod"),
         },
         _answering,
     ),
@@ -155,9 +164,9 @@ QUESTIONS = (
         "next-node",
         "Nine Pods run, three on each machine. A fourth machine joins, and you ask for twelve. Where do three start?",
         {
-            "on each old machine": "The scheduler counts equal Pods by machine and fills the emptiest.",
-            "on the new machine": "it has none yet, so it is the best place to spread to",
-            "nowhere until you say so": "A machine that is ready gets work without further orders.",
+            "old": Option("on each old machine", "The scheduler counts equal Pods by machine and fills the emptiest."),
+            "new": Option("on the new machine", "it has none yet, so it is the best place to spread to"),
+            "nowhere": Option("nowhere until you say so", "A machine that is ready gets work without further orders."),
         },
         _next_node,
     ),
@@ -165,17 +174,17 @@ QUESTIONS = (
         "dead-node",
         "The fourth machine dies, with three Pods on it. What becomes of the twelve?",
         {
-            "nothing: all twelve go on": "Pods need their machine; only their number survives it.",
-            "nine go on, three wait for the machine": "Kubernetes waits a while, then gives the machine up.",
-            "nine go on, three start elsewhere after a while": "first silence, then patience, then three new Pods",
+            "nothing": Option("nothing: all twelve go on", "Pods need their machine; only their number survives it."),
+            "waits": Option(
+                "nine go on, three wait for the machine", "Kubernetes waits a while, then gives the machine up."
+            ),
+            "moves": Option(
+                "nine go on, three start elsewhere after a while", "first silence, then patience, then three new Pods"
+            ),
         },
         _dead_node,
     ),
 )
-
-
-def _mine_begun(api: Api) -> str | None:
-    return None if api.get("deployment/mine") else "there is no Deployment mine yet"
 
 
 def _mine(api: Api) -> Iterator[Finding]:
@@ -183,13 +192,14 @@ def _mine(api: Api) -> Iterator[Finding]:
     if trouble:
         yield Finding(False, trouble)
     pods = [pod for pod in pods_of(api, api.get("deployment/mine") or {}) if ready(pod)]
-    yield Finding(len(pods) == 4, f"mine has {len(pods)} ready Pods{'' if len(pods) == 4 else ', the task wants 4'}")
-    others = sorted({version(pod) for pod in pods} - {"1.1.0"})
-    yield Finding(not others, f"its Pods run {others[0]}, the task wants 1.1.0" if others else "all run 1.1.0")
+    yield expect(
+        len(pods) == 4, f"mine has {len(pods)} ready Pods", f"mine has {len(pods)} ready Pods, the task wants 4"
+    )
+    yield same_version(pods, "1.1.0")
 
 
 def _address_begun(api: Api) -> str | None:
-    return _mine_begun(api) or (None if api.get("service/mine") else "there is no Service mine yet")
+    return begun("Deployment", "mine")(api) or begun("Service", "mine")(api)
 
 
 def _answers(api: Api, path: str) -> bool:
@@ -213,19 +223,18 @@ def _address(api: Api) -> Iterator[Finding]:
         return
     yield Finding(True, f"Service mine sends requests to {len(addresses)} Pods")
     port = service["spec"]["ports"][0]
-    yield Finding(
-        port["port"] == 8000, f"it listens on port {port['port']}{'' if port['port'] == 8000 else ', not on 8000'}"
-    )
+    listens = f"it listens on port {port['port']}"
+    yield expect(port["port"] == 8000, listens, f"{listens}, not on 8000")
     answered = _answers(api, f"/api/v1/namespaces/{api.namespace}/services/mine:{port['port']}/proxy/")
     target = port.get("targetPort", port["port"])
     silent = f"nothing in its Pods listens on port {target} (targetPort); hello listens on 8000"
-    yield Finding(answered, "hello answers through it" if answered else silent)
+    yield expect(answered, "hello answers through it", silent)
 
 
 EXERCISES = (
     Exercise(
         "mine",
-        _mine_begun,
+        begun("Deployment", "mine"),
         _mine,
         (
             "Both blanks stand in the task.",

@@ -6,30 +6,31 @@ from collections.abc import Iterator
 
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Question
+from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
+from k8s101.lesson.quiz.checking import expect
 
 
 def _tree(before: Before, api: Api) -> str:
     """Count what the cluster made; the answer of a prediction is never typed in."""
     made = [item for kind in ("ReplicaSet", "Pod") for item in api.list(kind, "app=hello")]
-    return str(1 + len(made))
+    return among(1 + len(made), {1: "one", 3: "three", 4: "four"})
 
 
 def _lost(before: Before, api: Api) -> str:
     now = {pod["metadata"]["uid"] for pod in api.list("Pod", "app=hello") if ready(pod)}
     if len(now) < len(before.pods):
-        return "one Pod is left"
-    return "a new Pod takes its place" if now - before.pods.keys() else "the same Pod comes back"
+        return "lost"
+    return "new" if now - before.pods.keys() else "same"
 
 
 def _logs(before: Before, api: Api) -> str:
     one = api.core.read_namespaced_pod_log(api.list("Pod", "app=hello")[0]["metadata"]["name"], api.namespace)
-    return "of one of its Pods" if one else "of nobody: a Deployment has no log"
+    return "one" if one else "none"
 
 
 def _image(before: Before, api: Api) -> str:
     made = {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in api.list("Pod", "app=hello")}
-    return "the Pods wait, without a container" if "9.9.9" in made else "nothing: the API refuses it"
+    return "waits" if "9.9.9" in made else "refused"
 
 
 QUESTIONS = (
@@ -37,9 +38,9 @@ QUESTIONS = (
         "store",
         "Which component keeps every object?",
         {
-            "etcd": "all others keep copies at most",
-            "kubelet": "It knows the Pods of its own node only.",
-            "scheduler": "It only picks a node for each new Pod.",
+            "etcd": Option("etcd", "all others keep copies at most"),
+            "kubelet": Option("kubelet", "It knows the Pods of its own node only."),
+            "scheduler": Option("scheduler", "It only picks a node for each new Pod."),
         },
         "etcd",
     ),
@@ -47,9 +48,9 @@ QUESTIONS = (
         "tree",
         "You create one Deployment with two copies. How many objects will its ownership tree hold?",
         {
-            "1": "A Deployment runs nothing itself.",
-            "3": "Between the Deployment and its Pods stands a ReplicaSet.",
-            "4": "the Deployment, a ReplicaSet and two Pods",
+            "one": Option("1", "A Deployment runs nothing itself."),
+            "three": Option("3", "Between the Deployment and its Pods stands a ReplicaSet."),
+            "four": Option("4", "the Deployment, a ReplicaSet and two Pods"),
         },
         _tree,
     ),
@@ -57,9 +58,9 @@ QUESTIONS = (
         "lost",
         "You delete one of the two Pods. What do you find a few seconds later?",
         {
-            "one Pod is left": "You asked for two, and that wish still stands.",
-            "the same Pod comes back": "A deleted Pod never comes back.",
-            "a new Pod takes its place": "the ReplicaSet counts and makes another",
+            "lost": Option("one Pod is left", "You asked for two, and that wish still stands."),
+            "same": Option("the same Pod comes back", "A deleted Pod never comes back."),
+            "new": Option("a new Pod takes its place", "the ReplicaSet counts and makes another"),
         },
         _lost,
     ),
@@ -67,9 +68,9 @@ QUESTIONS = (
         "log",
         "You ask for the log of the Deployment. Whose lines come?",
         {
-            "of all its Pods": "For all of them, choose them by label.",
-            "of one of its Pods": "kubectl picks one, which is rarely what you want",
-            "of nobody: a Deployment has no log": "It has none, but kubectl goes on to its Pods.",
+            "all": Option("of all its Pods", "For all of them, choose them by label."),
+            "one": Option("of one of its Pods", "kubectl picks one, which is rarely what you want"),
+            "none": Option("of nobody: a Deployment has no log", "It has none, but kubectl goes on to its Pods."),
         },
         _logs,
     ),
@@ -77,9 +78,12 @@ QUESTIONS = (
         "image",
         "You ask for a version that does not exist. What happens?",
         {
-            "nothing: the API refuses it": "The API server does not look for images.",
-            "the Pods wait, without a container": "only the node's runtime looks for the image, and does not find it",
-            "all Pods go": "Old Pods stay until new ones are ready.",
+            "refused": Option("nothing: the API refuses it", "The API server does not look for images."),
+            "waits": Option(
+                "the Pods wait, without a container",
+                "only the node's runtime looks for the image, and does not find it",
+            ),
+            "gone": Option("all Pods go", "Old Pods stay until new ones are ready."),
         },
         _image,
     ),
@@ -93,7 +97,7 @@ def _scaled_begun(api: Api) -> str | None:
 
 def _scaled(api: Api) -> Iterator[Finding]:
     count = sum(1 for pod in api.list("Pod", "app=hello") if ready(pod))
-    yield Finding(count == 3, f"hello has {count} ready Pods{'' if count == 3 else ', the task wants 3'}")
+    yield expect(count == 3, f"hello has {count} ready Pods", f"hello has {count} ready Pods, the task wants 3")
 
 
 EXERCISES = (

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from k8s101.errors import Problem
 from k8s101.lesson.api.rest import Object
@@ -33,23 +33,36 @@ class Before:
 
 
 @dataclass(frozen=True)
+class Option:
+    """What a learner may answer.
+
+    Args:
+        text: the answer.
+        feedback: one sentence: why it is right, or the misconception behind it.
+    """
+
+    text: str
+    feedback: str
+
+
+@dataclass(frozen=True)
 class Question:
     """A question with options.
 
     Args:
         name: how the notebook calls it.
         text: the question.
-        options: each option with one sentence: why it is right, or the misconception behind it.
-        right: the right option, or a function that finds it out from what was before and what is now.
+        options: what may be answered, each option by a short key.
+        right: the key of the right option, or a function that finds it out from what was before and what is now.
     """
 
     name: str
     text: str
-    options: Mapping[str, str]
+    options: Mapping[str, Option]
     right: str | Callable[[Before, Api], str]
 
     def answer(self, before: Before, api: Api) -> str:
-        """Return the option that the cluster proves right.
+        """Return the key of the option that the cluster proves right.
 
         Raises:
             Problem: the cluster did something that is no option.
@@ -62,6 +75,25 @@ class Question:
                 then="run the notebook again from its first cell",
             )
         return found
+
+
+def among(found: object, options: Mapping[Any, str]) -> str:
+    """Return the key of the option that something found in the cluster stands for.
+
+    Args:
+        found: what the cluster has.
+        options: the option's key for each thing that may be found.
+
+    Raises:
+        Problem: what was found stands for no option.
+    """
+    if found not in options:
+        raise Problem(
+            f"the cluster has {found!r}, and no option stands for that",
+            where="the answer to a prediction",
+            then="run the notebook again from its first cell",
+        )
+    return options[found]
 
 
 @dataclass(frozen=True)

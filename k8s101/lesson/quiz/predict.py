@@ -22,16 +22,16 @@ class Prediction:
         self._api = api
         self._before = Before.of(api)
 
-    def choose(self, option: str) -> None:
+    def choose(self, key: str) -> None:
         """Commit to an option; until the answer is out it may be changed.
 
         Raises:
             Problem: there is no such option.
         """
-        if option not in self.question.options:
+        if key not in self.question.options:
             offered = " / ".join(self.question.options)
-            raise Problem(f"{option!r} is no option", where="your prediction", then=f"choose one of: {offered}")
-        self.chosen = option
+            raise Problem(f"{key!r} is no option", where="your prediction", then=f"choose one of: {offered}")
+        self.chosen = key
 
     def answer(self) -> None:
         """Print the option that the cluster has proved right, and why."""
@@ -82,32 +82,35 @@ def recall(*names: str) -> None:
         if interactive():
             _ask_now(slug, asked)
         else:
-            print(f"{asked.text} → {asked.right} · {asked.options[asked.right]}")
+            right = asked.options[asked.right]
+            print(f"{asked.text} → {right.text} · {right.feedback}")
 
 
 def _ask_now(slug: str, asked: Question) -> None:
     from k8s101.lesson.quiz.widgets import choice
 
-    choice(asked, lambda option: feedback(slug, asked, option))
+    choice(asked, lambda key: feedback(slug, asked, key))
 
 
-def feedback(slug: str, asked: Question, option: str) -> str:
+def feedback(slug: str, asked: Question, key: str) -> str:
     """Note the answer to a recalled question and say whether it is right.
 
     Args:
         slug: the lesson it belongs to.
         asked: the question.
-        option: what the learner said.
+        key: the option that the learner chose.
     """
     right = str(asked.right)
-    progress.record(slug, "recall", asked.name, "right" if option == right else "wrong")
-    return verdict(asked, right, option)
+    progress.record(slug, "recall", asked.name, "right" if key == right else "wrong")
+    return verdict(asked, right, key)
 
 
 def one_line(asked: Question) -> str:
     """Return a question and its options as one line."""
     letters = "abcdefgh"
-    options = "  ".join(f"({letter}) {option}" for letter, option in zip(letters, asked.options, strict=False))
+    options = "  ".join(
+        f"({letter}) {option.text}" for letter, option in zip(letters, asked.options.values(), strict=False)
+    )
     return f"{asked.text}  {options}"
 
 
@@ -116,12 +119,13 @@ def verdict(asked: Question, right: str, chosen: str | None) -> str:
 
     Args:
         asked: the question.
-        right: the right option.
-        chosen: what the learner said, None for nothing.
+        right: key of the right option.
+        chosen: key of the option that the learner chose, None for nothing.
     """
-    why = asked.options[right]
+    answer = f"{asked.options[right].text} · {asked.options[right].feedback}"
     if chosen is None:
-        return f"prediction: {right} · {why}"
+        return f"prediction: {answer}"
     if chosen == right:
-        return f"✓ right: {right} · {why}"
-    return f"✗ you said: {chosen} · {asked.options[chosen]}\n  right: {right} · {why}"
+        return f"✓ right: {answer}"
+    said = asked.options[chosen]
+    return f"✗ you said: {said.text} · {said.feedback}\n  right: {answer}"
