@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from nbformat import NotebookNode
 
-from k8s101.cluster.backends import existing
 from k8s101.cluster.backends.kinds import BACKENDS
-from k8s101.cluster.values.settings import Settings
 from k8s101.notebook import lessons
 from k8s101.notebook.document import Tree, code_cells, read
 
@@ -43,9 +40,7 @@ def able(backend: str) -> dict[str, bool]:
     Args:
         backend: name of the backend.
     """
-    if backend == "existing":
-        return asdict(existing.USUAL)
-    return asdict(BACKENDS[backend].capabilities(Settings(Path(), backend)))
+    return asdict(BACKENDS[backend].TRAITS.usual)
 
 
 def split(done: int, recorded: int, capabilities: Mapping[str, bool]) -> Kinds:

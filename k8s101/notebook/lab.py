@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from k8s101.cluster.backends import kinds
 from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
 from k8s101.notebook.document import Tree
@@ -83,13 +84,11 @@ def start_cluster() -> None:
 
 def _kind() -> str:
     """Return the backend of the cluster that is there, else of the one to be made."""
-    from k8s101.cluster.backends import kinds
     from k8s101.cluster.facade import cluster
 
     if found := cluster.find():
         return found.settings.backend
-    kind = kinds.most_real()
-    return "nodes" if kind == "simulated" and shutil.which("sudo") and os.getuid() != 0 else kind
+    return kinds.most_real(with_sudo=shutil.which("sudo") is not None)
 
 
 def prepare(kind: str) -> str:
@@ -104,7 +103,6 @@ def prepare(kind: str) -> str:
     Raises:
         Problem: something could not be had.
     """
-    from k8s101.cluster.backends import kinds
     from k8s101.cluster.facade import cluster
     from k8s101.cluster.values.progress import display
 
@@ -128,7 +126,7 @@ def _up(kind: str) -> None:
     # sudo may forget the environment; root must find the cache that this user filled
     settings["K8S101_CACHE"] = str(cache_dir())
     command = [sys.executable, "-m", "k8s101.cli", "up", "--no-check"]
-    command += [] if kind == "existing" else ["--backend", kind]
+    command += ["--backend", kind] if kinds.BACKENDS[kind].TRAITS.ours else []
     if _needs_sudo(kind):
         click.echo("The cluster is started with sudo; JupyterLab and the notebooks run as you.", err=True)
         command = ["sudo", "env", *(f"{name}={value}" for name, value in settings.items()), *command]
@@ -149,7 +147,7 @@ def _needs_sudo(kind: str) -> bool:
     Raises:
         Problem: there is no sudo to get it.
     """
-    if kind != "nodes" or os.getuid() == 0:
+    if not kinds.BACKENDS[kind].TRAITS.needs_root or os.getuid() == 0:
         return False
     if shutil.which("sudo"):
         return True
@@ -161,7 +159,7 @@ def _needs_sudo(kind: str) -> bool:
 def _typed(verb: str) -> str:
     """Return the command to type for this cluster, as root where that is needed."""
     line = f"{Path(sys.executable).with_name('k8s101')} {verb}"
-    if os.getuid() == 0 or _kind() != "nodes":
+    if os.getuid() == 0 or not kinds.BACKENDS[_kind()].TRAITS.needs_root:
         return line
     return f"sudo -E {line}" if shutil.which("sudo") else f"su -c '{line}'"
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from k8s101.cluster.access.api import Api, Get
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import Settings
+from k8s101.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,53 @@ FULL = Capabilities(containers=True, host_network=True, control_plane_faults=Tru
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What a kind of cluster is, whichever one of its kind.
+
+    Args:
+        usual: what such a cluster can do, as a rule.
+        ours: the whole cluster is the workshop's, not only namespaces in it.
+        needs_root: root starts and ends it, for everybody on the machine.
+        patience: how many times longer than on real nodes something may take.
+        memory_gib: memory that a machine should have for it.
+        nodes_in: the part in which its nodes run, where that is not the host supervisor itself.
+        next_best: the kind that is taken where this one turns out not to start.
+    """
+
+    usual: Capabilities
+    ours: bool = True
+    needs_root: bool = False
+    patience: int = 1
+    memory_gib: float = 1.5
+    nodes_in: str | None = None
+    next_best: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined before a start.
+
+    Args:
+        good: whether it is as it should be.
+        what: the thing and what was found.
+        then: what to do where it is not.
+    """
+
+    good: bool
+    what: str
+    then: str = ""
+
+    @classmethod
+    def asked(cls, question: Callable[[], object], good: str) -> Finding:
+        """Ask something whose Problem is the finding; `good` may name the answer as `{}`."""
+        try:
+            answer = question()
+        except Problem as problem:
+            return cls(False, problem.found, problem.then)
+        return cls(True, good.format(answer))
+
+
+@dataclass(frozen=True)
 class Supplies:
     """What a start needs, found or made before it.
 
@@ -48,8 +96,13 @@ class Supplies:
 class Backend(Protocol):
     """One kind of cluster; each module `nodes`, `guest`, `simulated` and `existing` is one."""
 
+    TRAITS: Traits
+
     def check(self) -> None:
         """Check what the machine has; a Problem says what is missing."""
+
+    def examine(self, settings: Settings | None) -> list[Finding]:
+        """Say what `k8s101 doctor` should say of the machine, for this user; the cluster's settings if there is one."""
 
     def prepare(self, report: Report) -> Supplies:
         """Find or make programs and images."""

@@ -10,21 +10,28 @@ import requests
 
 from k8s101.cluster.access import identity, probe
 from k8s101.cluster.access.api import Api, Get
-from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
 NAMESPACE_SECONDS = 60
-KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
-
-USUAL = Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False)
+TRAITS = Traits(
+    Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False), ours=False
+)
 """What clusters of kind, k3d, minikube and clouds can do; each one is probed."""
+
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
 def check() -> None:
     """Nothing is needed of this machine."""
+
+
+def examine(settings: Settings | None) -> list[Finding]:
+    """Say whose cluster it is."""
+    return [Finding(True, "kind of cluster: existing")]
 
 
 def create(state: Path, node_count: int) -> Settings:
@@ -88,7 +95,7 @@ def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
 def capabilities(settings: Settings) -> Capabilities:
     """Return what the probe found."""
     known = probe.load(settings.state)
-    return dataclasses.replace(USUAL, containers=known.containers, host_network=known.host_network)
+    return dataclasses.replace(TRAITS.usual, containers=known.containers, host_network=known.host_network)
 
 
 def stop(settings: Settings) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api
 from k8s101.cluster.access.pki import Authority
-from k8s101.cluster.backends import local, objects
-from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.backends import local, nodes, objects
+from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.components import gvproxy, konnectivity
 from k8s101.cluster.guest import control, store, uml
 from k8s101.cluster.host import host
@@ -24,11 +24,10 @@ from k8s101.cluster.programs import kernel
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
-from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings, invoking_user
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, MOST_NODES, Settings, invoking_user
 from k8s101.errors import Problem
 
 TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS, *konnectivity.TOOLS, "gvproxy")
-MOST_NODES = 9
 MEMORY_MIB = 1088
 LONGEST_SOCKET = 107
 """Length of a Unix socket's path in bytes (unix(7))."""
@@ -42,6 +41,13 @@ COMMANDS = {
     "setpriv": "util-linux",
 }
 """Programs of the machine that the guest needs, and their Debian packages."""
+
+TRAITS = Traits(
+    Capabilities(containers=True, host_network=False, control_plane_faults=True, node_faults=True),
+    patience=3,
+    nodes_in="guest",
+    next_best="simulated",
+)
 
 verify = identity.verify
 
@@ -62,6 +68,11 @@ def check() -> None:
         raise Problem(
             f"missing programs: {', '.join(packages)}", where=search, then=f"apt-get install {' '.join(packages)}"
         )
+
+
+def examine(settings: Settings | None) -> list[Finding]:
+    """Say why it is not real nodes of the machine itself."""
+    return [nodes.why_not("guest")]
 
 
 def prepare(report: Report) -> Supplies:
@@ -161,10 +172,7 @@ def connect(settings: Settings) -> None:
 
 def populate(settings: Settings, api: Api) -> None:
     """Write nodes, access rules, DNS and identity."""
-    for index, name in enumerate(settings.nodes, start=1):
-        api.apply(objects.node(settings, name, index))
-    objects.apply_files(api, settings, "base/*.yaml")
-    api.apply(identity.manifest(settings))
+    objects.populate(settings, api)
 
 
 def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
@@ -180,7 +188,7 @@ def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
 
 def capabilities(settings: Settings) -> Capabilities:
     """Return what notebooks may rely on."""
-    return Capabilities(containers=True, host_network=False, control_plane_faults=True, node_faults=True)
+    return TRAITS.usual
 
 
 def forward(settings: Settings, address: str, port: int) -> int:

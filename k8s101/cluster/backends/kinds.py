@@ -5,6 +5,7 @@ Run as a program, `python -m k8s101.cluster.backends.kinds KIND…` makes what t
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 
@@ -21,11 +22,17 @@ MADE = ("nodes", "guest", "simulated")
 """Those that `up` makes, the most real one first; the other one is named by its kubeconfig."""
 
 
-def most_real() -> str:
-    """Return the backend of a new cluster, as far as it can be told without trying."""
+def most_real(*, with_sudo: bool = False) -> str:
+    """Return the backend of a new cluster, as far as it can be told without trying.
+
+    Args:
+        with_sudo: whether the user can become root, where nothing else has real nodes.
+    """
     if nodes.possible():
         return "nodes"
-    return "guest" if guest.possible() else "simulated"
+    if guest.possible():
+        return "guest"
+    return "nodes" if with_sudo and os.getuid() != 0 else "simulated"
 
 
 def prepare(name: str | None, tell: Callable[[str], None]) -> tuple[str, Supplies]:
@@ -42,10 +49,11 @@ def prepare(name: str | None, tell: Callable[[str], None]) -> tuple[str, Supplie
     try:
         return wanted, _prepared(wanted)
     except Problem as problem:
-        if name or wanted != "guest":
+        other = BACKENDS[wanted].TRAITS.next_best
+        if name or other is None:
             raise
-        tell(f"nodes are simulated here: {problem.found}")
-        return "simulated", _prepared("simulated")
+        tell(f"this cluster is of the kind {other}: {problem.found}")
+        return other, _prepared(other)
 
 
 def _prepared(name: str) -> Supplies:

@@ -18,7 +18,7 @@ import psutil
 from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api
 from k8s101.cluster.backends import objects
-from k8s101.cluster.backends.base import FULL, Capabilities, Supplies
+from k8s101.cluster.backends.base import FULL, Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.host import host
 from k8s101.cluster.images import building
 from k8s101.cluster.images.building import SANDBOX_IMAGE
@@ -27,18 +27,17 @@ from k8s101.cluster.linux import cgroups
 from k8s101.cluster.linux.capabilities import has_capability
 from k8s101.cluster.node import router
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
-from k8s101.cluster.node.files import write_node_files, write_plan
+from k8s101.cluster.node.files import node_processes, write_node_files, write_plan
 from k8s101.cluster.programs.binaries import ensure
-from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
-from k8s101.cluster.values.settings import CANDIDATE_RANGES, Ranges, Settings, invoking_user
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, MOST_NODES, Ranges, Settings, invoking_user
 from k8s101.errors import Problem
+
+TRAITS = Traits(FULL, needs_root=True, memory_gib=3)
 
 verify = identity.verify
 
 TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS)
-
-MAXIMUM_NODES = 9
 
 INOTIFY_INSTANCES = 45
 """A cluster with three nodes takes 38."""
@@ -101,6 +100,35 @@ def check() -> None:
         )
 
 
+def examine(settings: Settings | None) -> list[Finding]:
+    """Say what real nodes find on this machine; who uses a cluster that was started through sudo can start none."""
+    if os.getuid() != 0:
+        return [Finding(True, "kind of cluster: nodes")]
+    kind = "version 2" if cgroups.is_v2() else "version 1"
+    writable = os.access(cgroups.MOUNT, os.W_OK) and bool(cgroups.own_paths())
+    return [
+        Finding.asked(check, "real nodes: root, capabilities and programs are there"),
+        Finding(writable, f"cgroups {kind}", "mount /sys/fs/cgroup writable, or use a virtual machine"),
+        _examine_ranges(settings),
+    ]
+
+
+def why_not(kind: str) -> Finding:
+    """Say that a cluster is of this kind, and why this user does not get real nodes of the machine."""
+    try:
+        check()
+    except Problem as problem:
+        return Finding(True, f"kind of cluster: {kind} ({problem.found}: {problem.then})")
+    return Finding(True, f"kind of cluster: {kind}")
+
+
+def _examine_ranges(settings: Settings | None) -> Finding:
+    if settings is None:
+        return Finding.asked(lambda: choose_ranges().nodes, "free address ranges, nodes in {}")
+    ranges = settings.ranges
+    return Finding(True, f"address ranges {ranges.nodes}, {ranges.pods}, {ranges.services} are the cluster's")
+
+
 def _can_watch_files(instances: int) -> bool:
     """Tell whether so many inotify instances can be had now; their number is limited per user."""
     libc = ctypes.CDLL(None)
@@ -121,14 +149,14 @@ def create(state: Path, node_count: int) -> Settings:
         Problem: too many nodes, no free ranges, or another cluster.
     """
     _refuse_second(state)
-    if node_count > MAXIMUM_NODES:
+    if node_count > MOST_NODES:
         raise Problem(
             f"{node_count} real nodes are too many for one machine",
-            where=f"at most {MAXIMUM_NODES}",
+            where=f"at most {MOST_NODES}",
             then=f"k8s101 up --backend simulated --nodes {node_count}",
         )
     user = invoking_user()
-    return Settings(state, "nodes", choose_ranges(), node_count, (user.uid, user.gid))
+    return Settings(state, "nodes", choose_ranges(), node_count, (user.uid, user.gid), own_network=True)
 
 
 def _refuse_second(state: Path) -> None:
@@ -184,23 +212,8 @@ def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None
     write_plan(settings, tools=tools, images=template)
     for index, name in enumerate(settings.nodes, start=1):
         write_node_files(settings, name, index)
-    programs = [*host.control_plane_programs(settings, tools), *_nodes(settings)]
+    programs = [*host.control_plane_programs(settings, tools), *node_processes(settings)]
     host.write_config(settings, programs, tools["etcdctl"])
-
-
-def _nodes(settings: Settings) -> list[Process]:
-    """Return one program a node, also for those that a lesson may add; a dead node stays dead."""
-    return [
-        Process(
-            name := f"worker-{index}",
-            (sys.executable, "-m", "k8s101.cluster.node.node", str(settings.state), name),
-            autostart=name in settings.nodes,
-            autorestart=False,
-            stop_signal="KILL",
-            priority=5,
-        )
-        for index in range(1, MAXIMUM_NODES + 1)
-    ]
 
 
 def dns_answers(settings: Settings) -> bool:
@@ -239,10 +252,7 @@ def connect(settings: Settings) -> None:
 
 def populate(settings: Settings, api: Api) -> None:
     """Write nodes, access rules, DNS and identity."""
-    for index, name in enumerate(settings.nodes, start=1):
-        api.apply(objects.node(settings, name, index))
-    objects.apply_files(api, settings, "base/*.yaml")
-    api.apply(identity.manifest(settings))
+    objects.populate(settings, api)
 
 
 def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
@@ -301,7 +311,7 @@ def running(settings: Settings) -> bool:
 
 def capabilities(settings: Settings) -> Capabilities:
     """Return what notebooks may rely on: everything."""
-    return FULL
+    return TRAITS.usual
 
 
 def forget(settings: Settings, report: Callable[[str], None]) -> None:

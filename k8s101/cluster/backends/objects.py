@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api
-from k8s101.cluster.components import kwok
 from k8s101.cluster.values.settings import ROOT, Settings
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -17,7 +17,7 @@ USUAL_DNS = "10.96.0.10"
 
 
 def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
-    """Return the Node object that a kubelet, or KWOK, will find: its Pod range and labels.
+    """Return the Node object that a kubelet will find: its Pod range and labels.
 
     Args:
         settings: the cluster's settings.
@@ -26,13 +26,12 @@ def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
     """
     pods = str(settings.ranges.pods_of(index))
     labels = {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}"}
-    manifest = {
+    return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
         "spec": {"podCIDR": pods, "podCIDRs": [pods]},
     }
-    return kwok.simulated(manifest, settings.ports.kubelet) if settings.backend == "simulated" else manifest
 
 
 def ready_nodes(api: Api, since: dt.datetime) -> set[str]:
@@ -55,6 +54,14 @@ def leases(api: Api) -> dict[str, dt.datetime]:
 def _is_ready(item: dict[str, Any]) -> bool:
     conditions = item.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def populate(settings: Settings, api: Api) -> None:
+    """Write what a cluster with real nodes has: nodes, access rules, DNS and identity."""
+    for index, name in enumerate(settings.nodes, start=1):
+        api.apply(node(settings, name, index))
+    apply_files(api, settings, "base/*.yaml")
+    api.apply(identity.manifest(settings))
 
 
 def apply_files(api: Api, settings: Settings, *patterns: str) -> None:

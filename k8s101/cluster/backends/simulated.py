@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -11,8 +11,8 @@ from pathlib import Path
 from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api, Manifest
 from k8s101.cluster.access.pki import Authority, write_kubeconfig
-from k8s101.cluster.backends import local, objects
-from k8s101.cluster.backends.base import Capabilities, Supplies
+from k8s101.cluster.backends import local, nodes, objects
+from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.components import kwok
 from k8s101.cluster.host import host
 from k8s101.cluster.programs.binaries import ensure
@@ -27,11 +27,18 @@ MOST_NODES = 5000
 WIDE_PODS = IPv4Network("10.128.0.0/9")
 """Pod addresses of clusters with so many nodes that the usual range does not do; nothing is ever sent to one."""
 
+TRAITS = Traits(Capabilities(containers=False, host_network=False, control_plane_faults=True, node_faults=False))
+
 verify = identity.verify
 
 
 def check() -> None:
     """Nothing is needed that Python's own start does not need."""
+
+
+def examine(settings: Settings | None) -> list[Finding]:
+    """Say why its nodes are not real."""
+    return [nodes.why_not("simulated")]
 
 
 def create(state: Path, node_count: int) -> Settings:
@@ -102,9 +109,14 @@ def populate(settings: Settings, api: Api) -> None:
             api.apply({key: part for key, part in node.items() if key != "status"})
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(put, (objects.node(settings, name, n) for n, name in enumerate(settings.nodes, start=1))))
+        list(pool.map(put, _nodes(settings)))
     host.ensure_started(settings, "kwok")
     api.apply(identity.manifest(settings))
+
+
+def _nodes(settings: Settings) -> Iterator[Manifest]:
+    for index, name in enumerate(settings.nodes, start=1):
+        yield kwok.simulated(objects.node(settings, name, index), settings.ports.kubelet)
 
 
 def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
@@ -114,7 +126,7 @@ def waits(settings: Settings) -> dict[str, Callable[[], bool]]:
 
 def capabilities(settings: Settings) -> Capabilities:
     """Return what notebooks may rely on."""
-    return Capabilities(containers=False, host_network=False, control_plane_faults=True, node_faults=False)
+    return TRAITS.usual
 
 
 def stop(settings: Settings) -> None:

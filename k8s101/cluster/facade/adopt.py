@@ -42,7 +42,7 @@ def adopt(state: Path, kubeconfig: Path, context: str | None, confirm: Callable[
         raise Problem("another cluster is in use here", where=str(state), then="k8s101 down, then this command again")
     if not known and not confirm(f"context {config['current-context']}: {found.description()}"):
         raise Problem("not confirmed; nothing was changed", where=found.server, then="name another --context")
-    settings = known.settings if known else lay_out(state, lambda: _settings(state))
+    settings = known.settings if known else lay_out(state, 0o700, lambda: _settings(state))
     write_private(settings.kubeconfig, text)
     probe.save(state, found)
     return found

@@ -62,13 +62,13 @@ class Cluster:
     @property
     def ours(self) -> bool:
         """Whether the whole cluster is the workshop's, not only namespaces in it."""
-        return self.settings.backend != "existing"
+        return self.backend.TRAITS.ours
 
     @property
     def startable(self) -> bool:
         """Whether this user may start it."""
         uid = os.getuid()
-        return uid == 0 or (self.settings.backend != "nodes" and uid == self.settings.owner[0])
+        return uid == 0 or (not self.backend.TRAITS.needs_root and uid == self.settings.owner[0])
 
     @property
     def capabilities(self) -> Capabilities:
@@ -183,7 +183,8 @@ class Cluster:
 
     def _nodes_since(self) -> dt.datetime:
         """Return when what runs the nodes started; what they reported before tells nothing."""
-        guests = [row["start"] for row in self.control("status") if row["name"] == "guest"] if self.ours else []
+        nodes_in = self.backend.TRAITS.nodes_in
+        guests = [row["start"] for row in self.control("status") if row["name"] == nodes_in] if nodes_in else []
         return max([host.started_at(self.settings), *(dt.datetime.fromtimestamp(start, dt.UTC) for start in guests)])
 
     def _refuse_dead_nodes(self) -> None:
@@ -221,7 +222,7 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
         report(f"{line} after {time.monotonic() - began:.1f} s")
 
     with place.exclusive(state):
-        cluster = find(state) or Cluster(place.lay_out(state, lambda: BACKENDS[name].create(state, node_count)))
+        cluster = find(state) or _lay_out(state, name, node_count)
         if cluster.running():
             host.wake(cluster.settings)
             repair(cluster)
@@ -236,6 +237,13 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
         cluster.populate()
         cluster.wait_ready(timed)
     return cluster
+
+
+def _lay_out(state: Path, backend: str, node_count: int) -> Cluster:
+    kind = BACKENDS[backend]
+    # everybody on the machine may look for a cluster of root's
+    mode = 0o755 if kind.TRAITS.needs_root else 0o700
+    return Cluster(place.lay_out(state, mode, lambda: kind.create(state, node_count)))
 
 
 def revive(report: Report) -> Cluster | None:

@@ -44,11 +44,12 @@ def state_dir() -> Path:
     return own
 
 
-def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
+def lay_out(state: Path, mode: int, create: Callable[[], Settings]) -> Settings:
     """Make a state directory and save the settings of a new cluster in it.
 
     Args:
         state: the directory.
+        mode: who may look into it.
         create: returns the settings.
 
     Raises:
@@ -57,7 +58,7 @@ def lay_out(state: Path, create: Callable[[], Settings]) -> Settings:
     _check_place(state)
     settings = create()
     state.mkdir(parents=True, exist_ok=True)
-    state.chmod(0o755 if settings.backend == "nodes" else 0o700)
+    state.chmod(mode)
     identity.create(state)
     settings.save()
     return settings

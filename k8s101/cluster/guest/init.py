@@ -28,8 +28,9 @@ from k8s101.cluster.images import stores
 from k8s101.cluster.images.building import SANDBOX_IMAGE
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.linux.mounts import call, mount
+from k8s101.cluster.node.files import node_processes
 from k8s101.cluster.node.router import ip, set_network_setting
-from k8s101.cluster.supervisor.process import Process, supervisor_config
+from k8s101.cluster.supervisor.process import supervisor_config
 from k8s101.cluster.values.settings import Settings
 
 IMAGES = Path("/run/images")
@@ -134,19 +135,8 @@ def _network(settings: Settings) -> None:
 
 def _supervisor(settings: Settings, agent: Path) -> str:
     """Return the configuration of the guest's supervisor, whose control interface is that of a cluster."""
-    nodes = [
-        Process(
-            name := f"worker-{index}",
-            (sys.executable, "-m", "k8s101.cluster.node.node", str(STATE), name),
-            autostart=name in settings.nodes,
-            autorestart=False,
-            stop_signal="KILL",
-            priority=5,
-        )
-        for index in range(1, 10)
-    ]
     text = supervisor_config(
-        [*nodes, konnectivity.agent(settings, agent, HOST / "pki")],
+        [*node_processes(settings), konnectivity.agent(settings, agent, HOST / "pki")],
         directory=STATE,
         logs=HOST / settings.guest_logs.relative_to(STATE),
         socket_path=settings.control_socket,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from k8s101.cluster.access.pki import Authority, write_kubeconfig, write_private
 from k8s101.cluster.components import containerd, kube_proxy, kubelet
 from k8s101.cluster.images.stores import clone_template
 from k8s101.cluster.supervisor.process import Process, supervisor_config
-from k8s101.cluster.values.settings import Settings
+from k8s101.cluster.values.settings import MOST_NODES, Settings
 
 SUPERVISOR_INTERFACE = {
     "name": "supervisor",
@@ -54,6 +55,21 @@ def processes(node: str, address: IPv4Address, tools: dict[str, str]) -> list[Pr
         containerd.process(tools, environment),
         kubelet.process(node, address, environment),
         kube_proxy.process(tools, environment),
+    ]
+
+
+def node_processes(settings: Settings) -> list[Process]:
+    """Return one process a node, also for those that a lesson may add; a dead node stays dead."""
+    return [
+        Process(
+            name := f"worker-{index}",
+            (sys.executable, "-m", "k8s101.cluster.node.node", str(settings.state), name),
+            autostart=name in settings.nodes,
+            autorestart=False,
+            stop_signal="KILL",
+            priority=5,
+        )
+        for index in range(1, MOST_NODES + 1)
     ]
 
 

@@ -115,6 +115,9 @@ CANDIDATE_RANGES = tuple(
 LOOPBACK = IPv4Address("127.0.0.1")
 FEW_NODES = 50
 
+MOST_NODES = 9
+"""Real nodes that one machine can have, those included that lessons add."""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -142,6 +145,7 @@ class Settings:
         node_count: how many worker nodes the cluster starts with.
         owner: uid and gid that own the kubeconfig and the control socket.
         ports: where the control plane listens.
+        own_network: whether the control plane has a network namespace of its own, with the router's address.
     """
 
     state: Path
@@ -150,6 +154,7 @@ class Settings:
     node_count: int = 3
     owner: tuple[int, int] = field(default_factory=lambda: (os.getuid(), os.getgid()))
     ports: Ports = Ports()
+    own_network: bool = False
 
     @property
     def has_many_nodes(self) -> bool:
@@ -197,8 +202,8 @@ class Settings:
 
     @property
     def api_address(self) -> IPv4Address:
-        """Where the API server listens: at the router of real nodes, on loopback without a network of its own."""
-        return self.ranges.router if self.backend == "nodes" else LOOPBACK
+        """Where the API server listens: at the router, or on loopback without a network of its own."""
+        return self.ranges.router if self.own_network else LOOPBACK
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kubernetes import client as k8s
 from kubernetes.client import ApiClient
 
+from k8s101.cluster.facade import cluster
 from k8s101.cluster.values.settings import ROOT, Settings
 from k8s101.errors import Problem
 from k8s101.lesson.api.rest import Object, Rest
@@ -49,8 +50,8 @@ class Api:
 
     @property
     def patience(self) -> int:
-        """How many times longer than on real nodes something may take: the guest has one slow processor."""
-        return 3 if self.settings.backend == "guest" else 1
+        """How many times longer than on real nodes something may take: a guest has one slow processor."""
+        return cluster.Cluster(self.settings).backend.TRAITS.patience
 
     @cached_property
     def core(self) -> k8s.CoreV1Api:
