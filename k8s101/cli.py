@@ -15,7 +15,7 @@ import click
 
 from k8s101.cluster.access import probe
 from k8s101.cluster.backends import kinds
-from k8s101.cluster.facade import adopt, part, place, selfcheck
+from k8s101.cluster.facade import adopt, dryrun, part, place, selfcheck
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import doctor as examination
 from k8s101.cluster.facade import reset as resetting
@@ -85,6 +85,10 @@ def _echo(line: str) -> None:
     click.echo(f"  {line}", err=True)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @main.command()
 @click.option("--backend", type=click.Choice(kinds.MADE), help="Kind of a new cluster; the most real one if left out.")
 @click.option("--nodes", default=3, show_default=True, type=click.IntRange(1), help="Worker nodes of a new cluster.")
@@ -94,13 +98,25 @@ def _echo(line: str) -> None:
 @click.option("--context", help="Which one of that file; its current one if left out.")
 @click.option("--yes", is_flag=True, help="Use that cluster without asking.")
 @click.option("--check/--no-check", default=True, show_default=True, help="Prove it with a small app at the end.")
-def up(backend: str | None, nodes: int, kubeconfig: Path | None, context: str | None, yes: bool, check: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Only print every process that would run, with its arguments.")
+def up(
+    backend: str | None,
+    nodes: int,
+    kubeconfig: Path | None,
+    context: str | None,
+    yes: bool,
+    check: bool,
+    dry_run: bool,
+) -> None:
     """Start the cluster, or repair what is not running of it.
 
     Root gets real nodes; others get what this machine allows them.
     """
+    if dry_run:
+        click.echo(dryrun.plan(backend, nodes))
+        return
     # SIGTERM must clean up like Ctrl-C does
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    signal.signal(signal.SIGTERM, _interrupt)
     if kubeconfig:
         adopt.adopt(place.state_dir(), kubeconfig, context, lambda found: yes or _confirmed(found))
     cluster = clusters.up(_echo, backend=backend, node_count=nodes)

@@ -100,7 +100,7 @@ STAGES = (
             ("mypy",),
             ("lint-imports",),
             _notebooks("check"),
-            ("tools.readme", "--check"),
+            ("tools.pages", "--check"),
         ),
     ),
     # tests find programs and images made, users without rights find the guest, and lessons what they need more

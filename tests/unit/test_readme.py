@@ -13,9 +13,10 @@ from k8s101 import cli
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds
 from k8s101.notebook.document import code_cells, read
-from tools import readme
+from tools import pages
 
 TEXTS = ("README.md", "CONTRIBUTING.md")
+PAGES = (*TEXTS, "SECURITY.md", "docs/architecture.md")
 LINK = re.compile(r"\]\(([^)#\s]+)")
 VARIABLE = re.compile(r"\bK8S101_[A-Z]+\b")
 MAKE = re.compile(r"`?\bmake ([a-z][a-z-]*)\b")
@@ -34,12 +35,13 @@ def sources() -> list[Path]:
 
 
 def test_derived_parts_are_up_to_date() -> None:
-    assert readme.render(text("README.md")) == text("README.md"), "python -m tools.readme"
+    for path, wanted in pages.derived().items():
+        assert path.read_text() == wanted, f"{path.name}: python -m tools.pages"
 
 
 def test_a_missing_marker_is_found() -> None:
     with pytest.raises(ValueError, match="modules"):
-        readme.render(text("README.md").replace("<!-- modules -->", ""))
+        pages.render(text("README.md").replace("<!-- modules -->", ""), pages.PAGES[pages.README])
 
 
 def test_measurements_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,23 +51,23 @@ def test_measurements_become_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     results = {"date": "2026-01-02", "machine": "2 cores", "rounds": 5, "figures": figures}
     file = tmp_path / "results.json"
     file.write_text(json.dumps(results))
-    monkeypatch.setattr(readme, "RESULTS", file)
-    table = readme.benchmarks()
+    monkeypatch.setattr(pages, "RESULTS", file)
+    table = pages.benchmarks()
     assert "2 cores" in table
     assert "| `nodes` | up | 4.21 s | ≤ 6 s | 0.9 |" in table
     assert "| 1234.5 MB | ≤ 1400 MB |  |" in table
-    monkeypatch.setattr(readme, "RESULTS", tmp_path / "none.json")
-    assert "make bench" in readme.benchmarks()
+    monkeypatch.setattr(pages, "RESULTS", tmp_path / "none.json")
+    assert "make bench" in pages.benchmarks()
 
 
 def test_binder_has_a_link_where_the_repository_is_public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = re.sub(r"^repository: .*$", 'repository: "someone/course"', readme.LESSONS.read_text(), flags=re.MULTILINE)
+    lines = re.sub(r"^repository: .*$", 'repository: "someone/course"', pages.LESSONS.read_text(), flags=re.MULTILINE)
     file = tmp_path / "lessons.yml"
     file.write_text(lines)
-    monkeypatch.setattr(readme, "LESSONS", file)
-    assert "https://mybinder.org/v2/gh/someone/course/HEAD?urlpath=lab/tree/work/00-start-here.ipynb" in readme.binder()
+    monkeypatch.setattr(pages, "LESSONS", file)
+    assert "https://mybinder.org/v2/gh/someone/course/HEAD?urlpath=lab/tree/work/00-start-here.ipynb" in pages.binder()
     file.write_text(lines.replace('"someone/course"', '""'))
-    assert "://" not in readme.binder()
+    assert "://" not in pages.binder()
 
 
 def test_what_is_real_follows_from_needs_and_capabilities() -> None:
@@ -79,11 +81,11 @@ def test_what_is_real_follows_from_needs_and_capabilities() -> None:
     assert kinds.expected(nb, kinds.able("existing")).real == len(code)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
     relative = [link for link in LINK.findall(text(name)) if "://" not in link]
     assert relative
-    assert [link for link in relative if not (ROOT / link).exists()] == []
+    assert [link for link in relative if not ((ROOT / name).parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from k8s101.cluster.access.api import Api, Get
+from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
@@ -112,6 +113,9 @@ class Backend(Protocol):
 
     def running(self, settings: Settings) -> bool:
         """Tell whether its processes run."""
+
+    def processes(self, settings: Settings, tools: Mapping[str, Path]) -> list[Process]:
+        """Return what the host supervisor runs, given the path of each program."""
 
     def start(self, settings: Settings, parts: Supplies) -> None:
         """Write all files and start everything; what exists of its identity is kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import requests
@@ -12,6 +12,7 @@ from k8s101.cluster.access import identity, probe
 from k8s101.cluster.access.api import Api, Get
 from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
@@ -51,6 +52,11 @@ def prepare(report: Report) -> Supplies:
 def running(settings: Settings) -> bool:
     """Say yes: whether others run it shows when it is asked."""
     return True
+
+
+def processes(settings: Settings, tools: Mapping[str, Path]) -> list[Process]:
+    """Others run it."""
+    return []
 
 
 def start(settings: Settings, parts: Supplies) -> None:

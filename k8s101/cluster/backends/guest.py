@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from k8s101.cluster.access import identity
@@ -127,14 +127,19 @@ def start(settings: Settings, parts: Supplies) -> None:
         place.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     _write_identities(settings)
-    flags = (f"--advertise-address={settings.ranges.host}", *konnectivity.write_files(settings))
+    konnectivity.write_files(settings)
     _write_guest(settings, parts.tools, parts.images)
-    programs = [
-        *host.control_plane_programs(settings, parts.tools, *flags),
-        konnectivity.server(settings, parts.tools["konnectivity-server"]),
+    local.start(settings, processes(settings, parts.tools), parts.tools["etcdctl"], control.OUTSIDE)
+
+
+def processes(settings: Settings, tools: Mapping[str, Path]) -> list[Process]:
+    """Return the control plane, konnectivity's server and the guest."""
+    flags = (f"--advertise-address={settings.ranges.host}", *konnectivity.flags(settings))
+    return [
+        *host.control_plane_programs(settings, tools, *flags),
+        konnectivity.server(settings, tools["konnectivity-server"]),
         Process("guest", (sys.executable, "-m", "k8s101.cluster.guest.launch", str(settings.state)), priority=5),
     ]
-    local.start(settings, programs, parts.tools["etcdctl"], control.OUTSIDE)
 
 
 def _write_identities(settings: Settings) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,7 @@ from k8s101.cluster.node import router
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
 from k8s101.cluster.node.files import node_processes, write_node_files, write_plan
 from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, MOST_NODES, Ranges, Settings, invoking_user
 from k8s101.errors import Problem
@@ -212,8 +213,12 @@ def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None
     write_plan(settings, tools=tools, images=template)
     for index, name in enumerate(settings.nodes, start=1):
         write_node_files(settings, name, index)
-    programs = [*host.control_plane_programs(settings, tools), *node_processes(settings)]
-    host.write_config(settings, programs, tools["etcdctl"])
+    host.write_config(settings, processes(settings, tools), tools["etcdctl"])
+
+
+def processes(settings: Settings, tools: Mapping[str, Path]) -> list[Process]:
+    """Return the control plane and the nodes."""
+    return [*host.control_plane_programs(settings, tools), *node_processes(settings)]
 
 
 def dns_answers(settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -16,6 +16,7 @@ from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.components import kwok
 from k8s101.cluster.host import host
 from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, LOOPBACK, Settings, invoking_user
 from k8s101.errors import Problem
@@ -73,15 +74,20 @@ def start(settings: Settings, parts: Supplies) -> None:
     settings.logs.mkdir(exist_ok=True)
     ca = host.write_control_plane(settings)
     _write_kwok(settings, ca)
+    kwok.write_egress(settings)
+    local.start(settings, processes(settings, parts.tools), parts.tools["etcdctl"])
+
+
+def processes(settings: Settings, tools: Mapping[str, Path]) -> list[Process]:
+    """Return the control plane, KWOK and what stands between them."""
     flags = (
         # no Pod asks for it, and loopback may not be advertised
         "--endpoint-reconciler-type=none",
         f"--advertise-address={settings.ranges.router}",
-        f"--egress-selector-config-file={kwok.write_egress(settings)}",
+        f"--egress-selector-config-file={kwok.egress(settings)}",
     )
-    programs = host.control_plane_programs(settings, parts.tools, *flags)
-    programs += [kwok.gate(settings), kwok.program(settings, parts.tools["kwok"])]
-    local.start(settings, programs, parts.tools["etcdctl"])
+    control_plane = host.control_plane_programs(settings, tools, *flags)
+    return [*control_plane, kwok.gate(settings), kwok.program(settings, tools["kwok"])]
 
 
 def _write_kwok(settings: Settings, ca: Authority) -> None:

@@ -22,8 +22,17 @@ def socket_path(settings: Settings) -> Path:
     return settings.state / "egress.sock"
 
 
-def write_files(settings: Settings) -> tuple[str, ...]:
-    """Make identities and the API server's configuration; return the flags with which it uses them."""
+def flags(settings: Settings) -> tuple[str, ...]:
+    """Return the flags with which the API server uses it."""
+    return (f"--egress-selector-config-file={_egress(settings)}",)
+
+
+def _egress(settings: Settings) -> Path:
+    return settings.state / "egress.yaml"
+
+
+def write_files(settings: Settings) -> None:
+    """Make identities and the API server's configuration."""
     authority = Authority(settings.pki, "konnectivity-ca")
     hosts = [str(settings.ranges.host)]
     authority.issue_files(settings.pki, "konnectivity-server", "konnectivity-server", hosts=hosts, server=True)
@@ -36,9 +45,7 @@ def write_files(settings: Settings) -> tuple[str, ...]:
             {"name": "cluster", "connection": {"proxyProtocol": "GRPC", "transport": transport}},
         ],
     }
-    path = settings.state / "egress.yaml"
-    write_private(path, yaml.safe_dump(configuration, sort_keys=False))
-    return (f"--egress-selector-config-file={path}",)
+    write_private(_egress(settings), yaml.safe_dump(configuration, sort_keys=False))
 
 
 def server(settings: Settings, binary: Path) -> Process:

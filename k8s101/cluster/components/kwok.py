@@ -65,8 +65,13 @@ def gate(settings: Settings) -> Process:
     return Process("gate", command, priority=15)
 
 
-def write_egress(settings: Settings) -> Path:
-    """Write the file that sends the API server's traffic to nodes and Pods through the gate; return its path."""
+def egress(settings: Settings) -> Path:
+    """Return the file that sends the API server's traffic to nodes and Pods through the gate."""
+    return settings.state / "egress.yaml"
+
+
+def write_egress(settings: Settings) -> None:
+    """Write the file that `egress` names."""
     connection = {
         "proxyProtocol": "HTTPConnect",
         "transport": {"uds": {"udsName": str(settings.state / GATE)}},
@@ -76,9 +81,7 @@ def write_egress(settings: Settings) -> Path:
         "kind": "EgressSelectorConfiguration",
         "egressSelections": [{"name": "cluster", "connection": connection}],
     }
-    path = settings.state / "egress.yaml"
-    path.write_text(yaml.safe_dump(configuration, sort_keys=False))
-    return path
+    egress(settings).write_text(yaml.safe_dump(configuration, sort_keys=False))
 
 
 def simulated(node: dict[str, Any], port: int) -> dict[str, Any]:

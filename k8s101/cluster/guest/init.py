@@ -172,6 +172,7 @@ def main(purpose: str, *arguments: str) -> int:
     """Do what the command line says."""
     if purpose == "boot":
         boot(Path(unquote(arguments[0])))
+        return 0
     archive, containerd, ctr = map(Path, arguments)
     fill_store(archive, containerd, ctr)
     return 0

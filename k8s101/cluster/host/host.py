@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import xmlrpc.client
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -33,7 +33,7 @@ def write_control_plane(settings: Settings) -> Authority:
     return ca
 
 
-def control_plane_programs(settings: Settings, tools: dict[str, Path], *api_server_flags: str) -> list[Process]:
+def control_plane_programs(settings: Settings, tools: Mapping[str, Path], *api_server_flags: str) -> list[Process]:
     """Return the control plane's four programs.
 
     Args:

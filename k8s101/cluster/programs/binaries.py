@@ -35,6 +35,11 @@ def bin_dir(project: Project) -> Path:
     return cache_dir() / "bin" / project.cache_name
 
 
+def places(projects: Sequence[Project] = PROJECTS) -> dict[str, Path]:
+    """Return where in the cache every program is, or will be once it is made."""
+    return {program.name: bin_dir(project) / program.name for project in projects for program in project.tools}
+
+
 def ensure(names: Iterable[str], report: Report = quiet, projects: Sequence[Project] = PROJECTS) -> dict[str, Path]:
     """Return the absolute path of each named program, after making the ones that are missing.
 

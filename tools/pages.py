@@ -1,6 +1,6 @@
-"""The derived parts of README.md: the tables of modules, of what is real where, and of measurements.
+"""The derived parts of README.md and docs/: tables of modules, kinds, measurements and floors, and one picture.
 
-`python -m tools.readme` rewrites them between their markers; with `--check` it only says whether they are true.
+`python -m tools.pages` rewrites them between their markers; with `--check` it only says whether they are true.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +18,10 @@ import yaml
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds, lessons
 from k8s101.notebook.document import Tree
+from tools import floors
 
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs/architecture.md"
 LESSONS = ROOT / "notebooks/lessons.yml"
 RESULTS = ROOT / "benchmarks/results.json"
 
@@ -61,36 +65,50 @@ def binder() -> str:
     return f"On Binder everybody gets the guest's real nodes: [begin there]({first}), without an account."
 
 
-PARTS = {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks}
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks},
+    ARCHITECTURE: {"floors": floors.table},
+}
 
 
-def render(text: str) -> str:
-    """Return README's text with its derived parts made anew.
+def render(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page with its derived parts made anew.
+
+    Args:
+        text: the page.
+        parts: name of a part, and what makes it.
 
     Raises:
         ValueError: a marker is missing.
     """
-    for name, make in PARTS.items():
+    for name, make in parts.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"README.md has no part <!-- {name} -->")
+            raise ValueError(f"the page has no part <!-- {name} -->")
         # a backslash in the text would be taken for a group
         made = make().replace("\\", r"\\")
         text = pattern.sub(rf"\g<1>{made}\g<2>", text)
     return text
 
 
+def derived() -> dict[Path, str]:
+    """Return every file that is derived, as it should be."""
+    pages = {path: render(path.read_text(), parts) for path, parts in PAGES.items()}
+    return pages | {floors.PICTURE: floors.picture()}
+
+
 @click.command()
-@click.option("--check", is_flag=True, help="Only say whether README.md is true.")
+@click.option("--check", is_flag=True, help="Only say whether the files are true.")
 def main(check: bool) -> None:
-    """Make the derived parts of README.md anew."""
-    old = README.read_text()
-    new = render(old)
-    if check and new != old:
-        click.echo("README.md is out of date; run: python -m tools.readme", err=True)
+    """Make the derived parts of README.md and docs/ anew."""
+    outdated = {path: text for path, text in derived().items() if not path.exists() or path.read_text() != text}
+    for path, text in outdated.items():
+        if check:
+            click.echo(f"{path.relative_to(ROOT)} is out of date; run: python -m tools.pages", err=True)
+        else:
+            path.write_text(text)
+    if check and outdated:
         sys.exit(1)
-    if not check:
-        README.write_text(new)
 
 
 if __name__ == "__main__":
