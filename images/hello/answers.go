@@ -39,10 +39,15 @@ func sendJSON(w http.ResponseWriter, status int, value any) {
 	json.NewEncoder(w).Encode(value)
 }
 
+// wants tells whether a client names a media type, as browsers name text/html.
+func wants(r *http.Request, mediaType string) bool {
+	return strings.Contains(r.Header.Get("Accept"), mediaType)
+}
+
 // send answers in JSON to those who ask for it and in text to all others.
 func send(w http.ResponseWriter, r *http.Request, status int, line string, value any) {
 	w.Header().Add("Vary", "Accept")
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+	if wants(r, "application/json") {
 		sendJSON(w, status, value)
 		return
 	}

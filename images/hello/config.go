@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -47,24 +46,34 @@ func (c configSource) variables() map[string]string {
 // files returns the contents of the files below the directory, by path relative to it.
 func (c configSource) files() map[string]string {
 	found := map[string]string{}
-	filepath.WalkDir(c.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
+	c.collect("", nil, found)
+	return found
+}
+
+// collect adds the files below one directory. It follows links to directories, because a folder of a
+// mounted Secret or ConfigMap is one, but not those that lead back to a directory above.
+func (c configSource) collect(folder string, above []os.FileInfo, found map[string]string) {
+	here, err := os.Stat(filepath.Join(c.dir, folder))
+	if err != nil || slices.ContainsFunc(above, func(dir os.FileInfo) bool { return os.SameFile(dir, here) }) {
+		return
+	}
+	above = append(slices.Clip(above), here)
+	entries, _ := os.ReadDir(filepath.Join(c.dir, folder)) // what cannot be read is not shown
+	for _, entry := range entries {
 		// Kubernetes keeps the data of a mounted ConfigMap in ..data and links to it.
 		if strings.HasPrefix(entry.Name(), "..") {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+			continue
 		}
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			name, _ := filepath.Rel(c.dir, path)
+		name := filepath.Join(folder, entry.Name())
+		path := filepath.Join(c.dir, name)
+		switch info, err := os.Stat(path); {
+		case err != nil:
+		case info.IsDir():
+			c.collect(name, above, found)
+		case info.Mode().IsRegular():
 			found[name] = shown(path, info.Size())
 		}
-		return nil
-	})
-	return found
+	}
 }
 
 func shown(path string, size int64) string {

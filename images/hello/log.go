@@ -50,6 +50,6 @@ func (l *requestLog) wants(path string, status int) bool {
 	case "off":
 		return false
 	}
-	quiet := path == "/healthz" || path == "/readyz" || path == "/metrics"
+	quiet := path == "/healthz" || path == "/readyz" || path == "/metrics" || path == grpcCheck
 	return !quiet || status >= http.StatusBadRequest
 }

@@ -1,4 +1,5 @@
-// Command hello is the story app of the workshop and its companions in one static binary.
+// Command hello is the story app of the workshop and its companions in one static binary, and process 1 of
+// the toolbox.
 package main
 
 import (
@@ -38,12 +39,19 @@ func commands() []command {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	name, run, args := filepath.Base(os.Args[0]), wget, os.Args[1:]
-	if name != "wget" {
+	name, args := filepath.Base(os.Args[0]), os.Args[1:]
+	run := applet(name)
+	switch name {
+	case "hello":
 		run, args = choose(args)
+	case "wget":
+		run = wget
 	}
+	var ended status
 	switch err := run(ctx, args); {
 	case err == nil || errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &ended):
+		os.Exit(int(ended))
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(2)

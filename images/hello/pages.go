@@ -32,13 +32,19 @@ func (c *counter) next(name string) int {
 }
 
 func (a *app) hello(w http.ResponseWriter, r *http.Request) {
+	count := a.asked.Add(1)
+	status, line := http.StatusOK, fmt.Sprintf("hello %s from %s", a.version, a.host)
 	answer := map[string]string{"app": "hello", "version": a.version, "host": a.host}
 	if buggy[a.version] {
+		status, line = http.StatusInternalServerError, fmt.Sprintf("hello %s has a bug, says %s", a.version, a.host)
 		answer["error"] = "bug"
-		send(w, r, http.StatusInternalServerError, fmt.Sprintf("hello %s has a bug, says %s", a.version, a.host), answer)
+	}
+	if wants(r, "text/html") {
+		w.Header().Add("Vary", "Accept")
+		a.browserPage(w, status, line, count)
 		return
 	}
-	send(w, r, http.StatusOK, fmt.Sprintf("hello %s from %s", a.version, a.host), answer)
+	send(w, r, status, line, answer)
 }
 
 func (s *state) health() (int, string) {

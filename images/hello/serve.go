@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type app struct {
 	config  configSource
 	state   state
 	hits    counter
+	asked   atomic.Int64
 	memory  hog
 	metrics *metrics
 	log     requestLog
@@ -69,7 +71,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, grace time.Duratio
 
 // serveUntil serves until the context ends and then waits at most for the grace period.
 func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, grace time.Duration) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true) // what gRPC probes speak
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -121,6 +125,7 @@ func (a *app) routes() *http.ServeMux {
 	mux.HandleFunc("POST /healthz", a.setHealthy)
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("POST /readyz", a.setReady)
+	mux.HandleFunc("POST "+grpcCheck, a.checkByGRPC)
 	mux.HandleFunc("GET /metrics", a.showMetrics)
 	mux.HandleFunc("GET /config", a.showConfig)
 	mux.HandleFunc("GET /something/{n}", a.something)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +178,28 @@ func TestConfigPage(t *testing.T) {
 	answer := ask(a.handler(), "GET", "/config?prefix=APP_API", "Accept", "application/json").Body.String()
 	if strings.Contains(answer, "abcdef") || strings.Contains(answer, "hunter2") || strings.Contains(answer, "lesson") {
 		t.Errorf("shows too much: %s", answer)
+	}
+}
+
+func TestConfigFollowsLinkedFolders(t *testing.T) {
+	dir := t.TempDir()
+	// as the kubelet mounts a projected volume: every first name is a link into ..data, which is one, too
+	write(t, filepath.Join(dir, "..2026_11_26", "settings", "login"), "ada")
+	write(t, filepath.Join(dir, "..2026_11_26", "secret", "username"), "admin")
+	for _, link := range [][2]string{
+		{"..2026_11_26", "..data"}, {"..data/settings", "settings"}, {"..data/secret", "secret"},
+		{"../../settings", "settings/around"}, {"..data/nothing", "nowhere"},
+	} {
+		if err := os.Symlink(link[0], filepath.Join(dir, link[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"settings/login": "ada", "secret/username": "(hidden, 5 bytes)"}
+	if got := (configSource{dir: dir}).files(); !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if got := (configSource{dir: filepath.Join(dir, "nowhere")}).files(); len(got) != 0 {
+		t.Errorf("got %v", got)
 	}
 }
 

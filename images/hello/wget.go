@@ -13,7 +13,7 @@ import (
 )
 
 // Wget behaves like the wget of busybox, as far as workshops use it, when the program is called
-// by that name. Debian's static busybox 1.35 crashes on `wget -T`.
+// by that name. Debian's static busybox 1.35 is built without timeouts, and crashes on `wget -T`.
 func wget(ctx context.Context, args []string) error {
 	get := call{fail: true, timeout: 15 * time.Minute}
 	flags := newFlags("wget")

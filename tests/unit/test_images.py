@@ -94,10 +94,24 @@ def test_every_entry_point_is_in_its_image(archive: Archive) -> None:
 
 def test_toolbox_has_its_tools(archive: Archive) -> None:
     tree = archive.tree(building.TOOLBOX)
-    for name in ("sh", "ps", "ip", "nc", "nslookup", "ping", "vi", "cat", "ls"):
-        assert tree[f"bin/{name}"][0].linkname == "busybox"
-    assert tree["bin/wget"][0].linkname == "hello"
+    for name in ("sh", "ps", "ip", "nc", "nslookup", "ping", "vi", "cat", "ls", "sleep", "wget"):
+        assert tree[f"bin/{name}"][0].linkname == "hello"
+    assert tree["bin/busybox"][0].isfile()
     assert archive.config(building.TOOLBOX)["Cmd"] == ["sh"]
+
+
+def test_only_wget_is_taken_from_busybox(archive: Archive, tmp_path: Path) -> None:
+    program = tmp_path / "busybox"
+    program.write_bytes(archive.tree(building.TOOLBOX)["bin/busybox"][1])
+    program.chmod(0o755)
+    before, after = (
+        subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        for busybox in (building.find_busybox(), program)
+    )
+    assert [name for name in before if name not in after] == ["wget"] and len(before) == len(after)
+    for name in before:  # a name that its table does not find says so before anything else
+        answer = subprocess.run([program, name, "--help"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert ("applet not found" in answer.stderr) == (name == "wget"), answer.stderr
 
 
 def test_labels_say_who_made_it_of_what(archive: Archive) -> None:

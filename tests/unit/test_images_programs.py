@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pty
+import select
 import signal
 import subprocess
+import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -101,3 +105,129 @@ def test_pause_collects_orphans_and_ends_when_told(
     wait_until(lambda: process.children() == [])
     pause.send_signal(number)
     assert pause.wait(10) == 0
+
+
+def as_process_1(programs: Path, name: str, *arguments: str) -> list[object]:
+    """Return the command that runs a program of the toolbox as containers do: the first of its PID namespace."""
+    (programs / "bin").mkdir(exist_ok=True)
+    link = programs / "bin" / name
+    if not link.is_symlink():
+        link.symlink_to(programs / "hello")
+    return ["unshare", "--pid", "--fork", "--kill-child", link, *arguments]
+
+
+@pytest.fixture
+def first(
+    programs: Path, started: Callable[..., subprocess.Popen[str]]
+) -> Callable[..., tuple[subprocess.Popen[str], psutil.Process]]:
+    """Start a program of the toolbox as process 1; return unshare, which ends as it ends, and the program."""
+
+    def start(*words: str, **options: object) -> tuple[subprocess.Popen[str], psutil.Process]:
+        outside = started(*as_process_1(programs, *words), **options)
+        inside = psutil.Process(outside.pid)
+        wait_until(lambda: bool(inside.children()))
+        process = inside.children()[0]
+        wait_until(lambda: process.name() == words[0] and bool(process.children()))
+        return outside, process
+
+    return start
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="a PID namespace of one's own needs root")
+needs_busybox = pytest.mark.skipif(not Path("/bin/busybox").exists(), reason="the toolbox's place of busybox")
+
+
+@needs_root
+@needs_busybox
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sleep", "infinity"),
+        ("sh", "-c", "sleep infinity"),
+        ("sh", "-c", "sleep infinity; echo never"),
+        ("sh", "-c", "exec sleep infinity"),
+        ("sh", "-c", "while true; do sleep 1; done"),
+        ("tail", "-f", "/dev/null"),
+        ("nc", "-l", "-p", "0"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_toolbox_ends_at_once_when_told(first: Callable[..., Any], words: tuple[str, ...]) -> None:
+    outside, process = first(*words)
+    begin = time.monotonic()
+    process.terminate()
+    assert outside.wait(10) == 128 + signal.SIGTERM
+    assert time.monotonic() - begin < 2
+
+
+@needs_root
+@needs_busybox
+def test_toolbox_lets_a_script_decide(first: Callable[..., Any]) -> None:
+    outside, process = first(
+        "sh", "-c", 'trap "echo tidy; exit 7" TERM; echo ready; sleep 60 & wait', stdout=subprocess.PIPE
+    )
+    assert outside.stdout.readline() == "ready\n"
+    process.terminate()
+    assert outside.stdout.read() == "tidy\n"
+    assert outside.wait(10) == 7
+
+
+@needs_root
+@needs_busybox
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("nonsense", 127)])
+def test_toolbox_ends_as_its_program_ends(programs: Path, script: str, code: int) -> None:
+    answer = subprocess.run([*map(str, as_process_1(programs, "sh", "-c", script))], capture_output=True, timeout=10)
+    assert answer.returncode == code, answer.stderr
+
+
+@needs_root
+@needs_busybox
+def test_toolbox_collects_orphans(first: Callable[..., Any]) -> None:
+    outside, process = first("sh", "-c", "for n in 1 2 3 4 5; do (sleep 0.3 &); done; sleep infinity")
+    wait_until(lambda: len(process.children()) == 1)
+    process.terminate()
+    assert outside.wait(10) == 128 + signal.SIGTERM
+
+
+@needs_root
+@needs_busybox
+def test_toolbox_at_a_terminal(programs: Path) -> None:
+    """A shell that somebody types into has its jobs, and ends all the same when its container is stopped."""
+    ours, theirs = pty.openpty()
+    command = ["setsid", "--ctty", *map(str, as_process_1(programs, "sh", "-i"))]
+    shell = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={"PS1": "> ", "PATH": "/bin"})
+    os.close(theirs)
+    seen = b""
+
+    def answers(part: bytes) -> None:
+        nonlocal seen
+        while part not in seen:
+            assert select.select([ours], [], [], 10)[0], seen
+            seen += os.read(ours, 1000)
+        seen = seen.partition(part)[2]
+
+    try:
+        answers(b"> ")
+        os.write(ours, b"sleep 100\n")
+        wait_until(lambda: bool(termios.tcgetattr(ours)[3] & termios.ISIG))  # the shell no longer reads keys
+        os.write(ours, b"\x03")
+        answers(b"> ")
+        os.write(ours, b"echo code $?\n")
+        answers(b"code 130")
+        unshare = psutil.Process(shell.pid)
+        unshare.children()[0].terminate()
+        assert shell.wait(10) == 128 + signal.SIGHUP
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def test_toolbox_names_what_is_missing(programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to(programs / "hello")
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    hidden = f"mount -t tmpfs none /bin/ 2>/dev/null || exit 77; exec {tmp_path}/sh"
+    answer = subprocess.run([*command, hidden], capture_output=True, text=True, timeout=10)
+    if answer.returncode == 77:
+        pytest.skip("no user namespaces here")
+    assert answer.returncode == 1 and "/bin/busybox" in answer.stderr

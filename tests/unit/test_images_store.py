@@ -127,18 +127,20 @@ def test_coredns_starts(ask: Ask, root: Path) -> None:
     ("line", "said"),
     [
         ("echo ok", "ok"),
-        ("ps | grep -c PID", "1"),
+        ("ps | head -n 1 | grep -c PID", "1"),
         ("ip addr show lo | grep -c LOOPBACK", "1"),
         ("nslookup -timeout=1 x 127.0.0.1 2>&1 | head -n 1", "refused"),
         ("nc -w 1 127.0.0.1 1 2>&1 || echo closed", "closed"),
-        ("wget -q -T 1 -O - http://127.0.0.1:1 2>&1; echo ended with $?", "ended with 1"),
-        ("(httpd -p 8000 -h /etc; wget -qO- -T2 http://127.0.0.1:8000/passwd | head -n 1)", "root:"),
+        ("wget -q -T 1 -O - http://127.0.0.1:1 2>&1; echo ended with $?.", "refused\nended with 1."),
+        ("httpd -p 8000 -h /etc; wget -T2 -qO- http://127.0.0.1:8000/passwd | head -n 1", "root:"),
+        ("httpd -p 8000 -h /etc; exec wget -T 2 -q -O - http://127.0.0.1:8000/passwd", "root:"),
+        ("for n in 1 2; do wget -T 1 -q -O - http://127.0.0.1:1; echo $?; done", "1\n1"),
         ("hello version", "dev"),
         ("whoami", "root"),
     ],
 )
 def test_toolbox(ask: Ask, root: Path, line: str, said: str) -> None:
-    script = f"mount -t proc proc /proc; ip link set lo up; {line}"
+    script = f"mkdir -p /proc && mount -t proc proc /proc && ip link set lo up; {line}"
     answer = run_in(root.parent, ask, building.TOOLBOX, "/bin/sh", "-c", script)
     assert said in answer.stdout, answer.stdout + answer.stderr
 

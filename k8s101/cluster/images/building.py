@@ -115,6 +115,11 @@ def find_busybox() -> Path:
     )
 
 
+def _without_wget(busybox: bytes) -> bytes:
+    """Return a busybox that does not know wget: its shell prefers its own programs to those in PATH."""
+    return busybox.replace(b"\0wget\0", b"\0wge_\0")  # as long, and where it was in the sorted table
+
+
 def _is_static(program: Path) -> bool:
     """Tell whether a program needs no dynamic linker (man 5 elf)."""
     with program.open("rb") as file:
@@ -226,12 +231,11 @@ def _hello(app: tuple[Entry, ...], version: str) -> Image:
 
 
 def _toolbox(app: tuple[Entry, ...], busybox: Path) -> Image:
-    """Put busybox under all its names beside our own program, which does the work of wget."""
-    names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    links = {name: "busybox" for name in names if name != "busybox"} | {"wget": "hello"}
+    """Put our own program under all names of busybox: as process 1 it ends when told, and it does the work of wget."""
+    names = {*subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split(), "wget"}
     tools = (
-        Entry("bin/busybox", busybox, 0o755),
-        *(Entry(f"bin/{name}", link=links[name]) for name in sorted(links)),
+        Entry("bin/busybox", _without_wget(busybox.read_bytes()), 0o755),
+        *(Entry(f"bin/{name}", link="hello") for name in sorted(names - {"busybox"})),
         Entry("root", mode=0o700),
     )
     config = {"Env": [_PATH, "HOME=/root"], "Cmd": ["sh"], "WorkingDir": "/"}
