@@ -1,4 +1,4 @@
-"""The one exception that users see, and how it reads."""
+"""The exceptions that users see, and how they read."""
 
 from __future__ import annotations
 
@@ -20,3 +20,7 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return f"{self.found}\n  where: {self.where}\n  next:  {self.then}"
+
+
+class CommandFailed(Exception):
+    """A command in a cell failed; what it said about that stands in the cell's output."""

@@ -27,7 +27,14 @@ from k8s101.notebook.document import (
     render,
     write_atomically,
 )
-from k8s101.notebook.environment import CELL_SECONDS, KERNEL, STARTUP_SECONDS, kernel_environment, running_backend
+from k8s101.notebook.environment import (
+    CELL_SECONDS,
+    KERNEL,
+    STARTUP_SECONDS,
+    kernel_environment,
+    running_backend,
+    teach_kernels,
+)
 from k8s101.notebook.normalise import normalise, title_for
 
 REFERENCE = "nodes"
@@ -88,6 +95,7 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
     Raises:
         Problem: a cell failed, took too long, or ended the kernel.
     """
+    teach_kernels()
     with _progress() as progress, tempfile.TemporaryDirectory(prefix="k8s101-") as ipython_dir:
         task = progress.add_task(path.stem, total=len(nb.cells))
         at = 0

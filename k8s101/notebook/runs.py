@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import psutil
 
 from k8s101.notebook.document import Cell, Tree, code_cells, number_of, read, render, write_atomically
-from k8s101.notebook.environment import CELL_SECONDS, KERNEL, STARTUP_SECONDS, kernel_environment
+from k8s101.notebook.environment import CELL_SECONDS, KERNEL, STARTUP_SECONDS, kernel_environment, teach_kernels
 from k8s101.notebook.execute import is_recording
 from k8s101.notebook.kinds import Kinds, expected, split
 from k8s101.notebook.learner import learner_copy
@@ -205,6 +205,7 @@ def soak(paths: Sequence[Path], tree: Tree, times: int, report: Callable[[Run], 
 
 def _python(arguments: list[str], directory: Path, scratch: str) -> tuple[int | None, str]:
     """Run Python with a clean environment; return its exit code (None after the deadline) and what it printed."""
+    teach_kernels()
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=directory,

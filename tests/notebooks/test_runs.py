@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from jupyter_client.manager import start_new_kernel
 
+from k8s101.cluster.facade import place
 from k8s101.errors import Problem
 from k8s101.lesson.cells import recorded
 from k8s101.notebook import environment, execute, runs
@@ -109,7 +110,8 @@ def test_surroundings_of_the_kernel_are_clean(tree: Tree, monkeypatch: pytest.Mo
     names = ["KUBECONFIG", "K8S101_INTERACTIVE", "PYTEST_CURRENT_TEST", "NO_PROXY"]
     change(tree, "end", f"print(Path.cwd().name, [os.environ.get(name) for name in {names}])")
     run_on_nodes(tree)
-    wanted = f"notebooks {[None, None, None, 'example.org,localhost,127.0.0.1,::1']}\n"
+    workshop = str(place.state_dir() / "kubeconfig")
+    wanted = f"notebooks {[workshop, None, None, 'example.org,localhost,127.0.0.1,::1']}\n"
     assert printed(path_of(tree), "end") == wanted
     result = runs.end_to_end(path_of(tree), tree, "nodes", FULL)
     assert result.passed, result

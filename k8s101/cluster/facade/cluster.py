@@ -223,6 +223,7 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
 
     with place.exclusive(state):
         cluster = find(state) or _lay_out(state, name, node_count)
+        place.make_lessons(cluster.settings)
         if cluster.running():
             host.wake(cluster.settings)
             repair(cluster)

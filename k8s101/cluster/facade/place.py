@@ -60,8 +60,16 @@ def lay_out(state: Path, mode: int, create: Callable[[], Settings]) -> Settings:
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(mode)
     identity.create(state)
+    make_lessons(settings)
     settings.save()
     return settings
+
+
+def make_lessons(settings: Settings) -> None:
+    """Make the directory in which the learner's notebooks and terminals note the lesson that is open."""
+    settings.lessons.mkdir(mode=0o700, exist_ok=True)
+    if os.getuid() != settings.owner[0]:
+        os.chown(settings.lessons, *settings.owner)
 
 
 def _check_place(state: Path) -> None:

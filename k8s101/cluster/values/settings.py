@@ -167,6 +167,11 @@ class Settings:
         return self.state / "kubeconfig"
 
     @property
+    def lessons(self) -> Path:
+        """The directory of what the open lessons note: their namespaces, and which one was opened last."""
+        return self.state / "lessons"
+
+    @property
     def control_socket(self) -> Path:
         """The Unix socket of the host supervisor."""
         return self.state / "control.sock"

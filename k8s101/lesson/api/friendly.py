@@ -4,36 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
-
-from k8s101.errors import Problem
-from k8s101.lesson.api.rest import status_message
-
-try:
-    from IPython import get_ipython
-except ImportError:  # outside notebooks there is nothing to install
-    get_ipython = None  # type: ignore[assignment]
+from k8s101.errors import CommandFailed, Problem
 
 
-def install() -> None:
-    """Let the notebook show a `Problem`, a refusal or the silence of the API server, without the way it took."""
-    shell = get_ipython() if get_ipython else None
+def install(shell: Any, *others: type[BaseException]) -> None:
+    """Let a notebook show errors without the way they took.
+
+    Args:
+        shell: the IPython shell; None outside notebooks, where there is nothing to do.
+        others: exceptions of libraries that are shown so, too.
+    """
     if shell is not None:
-        shell.set_custom_exc((Problem, ApiException, HTTPError), _show)
+        shell.set_custom_exc((Problem, CommandFailed, *others), _show)
+
+
+def install_all() -> None:
+    """Let the running notebook also show a refusal or the silence of the API server as a sentence."""
+    from IPython import get_ipython
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    install(get_ipython(), ApiException, HTTPError)
 
 
 def lines(error: BaseException) -> list[str]:
     """Return the text for one error."""
+    if isinstance(error, Problem | CommandFailed):
+        return str(error).split("\n")
+    # a kernel begins with this module, and the client takes a second
+    from kubernetes.client.exceptions import ApiException
+
+    from k8s101.lesson.api.rest import status_message
+
     if isinstance(error, ApiException):
         return [f"The API server answers {error.status} {error.reason}: {status_message(error)}"]
-    if isinstance(error, HTTPError):
-        error = Problem(
-            f"the cluster does not answer ({type(error).__name__})",
-            where="this cell",
-            then="run this notebook from its first cell: connect() starts a cluster that has ended",
-        )
-    return str(error).split("\n")
+    silent = Problem(
+        f"the cluster does not answer ({type(error).__name__})",
+        where="this cell",
+        then="run this notebook from its first cell: connect() starts a cluster that has ended",
+    )
+    return str(silent).split("\n")
 
 
 def _show(shell: Any, kind: type[BaseException], error: BaseException, trace: Any, tb_offset: Any = None) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException, NotFoundException
+from kubernetes.config import kube_config
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
@@ -16,12 +17,12 @@ from k8s101.cluster.facade import cluster
 from k8s101.cluster.facade.client import LABEL, client_configuration
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
-from k8s101.lesson.api import friendly
+from k8s101.lesson.api import environment, friendly
 from k8s101.lesson.api.names import condition
 from k8s101.lesson.api.recorder import Recorder
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api, interactive, make_current
-from k8s101.lesson.cells import needs
+from k8s101.lesson.cells import files, needs
 from k8s101.lesson.quiz import progress
 
 READY_SECONDS = 60
@@ -31,10 +32,11 @@ CONNECTIONS = 32
 
 
 def connect(slug: str) -> Api:
-    """Connect to the workshop's own cluster, make the lesson's namespace anew, and print one line.
+    """Connect to the workshop's own cluster, make the lesson's namespace anew, and print two lines.
 
     The kubeconfig of the workshop is the only one that is read: neither KUBECONFIG nor a current context
-    nor the account of a Pod counts. Nothing is written before the cluster has proved its identity.
+    nor the account of a Pod counts. Nothing is written before the cluster has proved its identity. From now on
+    this process and its children use the lesson's namespace, and its folder as working directory.
 
     Args:
         slug: the lesson's name, as in the file name of its notebook.
@@ -56,12 +58,28 @@ def connect(slug: str) -> Api:
     make_current(api)
     api.recorder = Recorder(api.rest, api.namespace)
     api.recorder.start()
-    friendly.install()
+    friendly.install_all()
     needs.register()
+    folder = enter(api)
     if interactive():
         progress.record(slug, "open", "lesson", "opened")
     print(f"cluster k8s101 · {version} · {nodes} nodes ready · namespace {api.namespace} (fresh)")
+    print(f"your files: work/{folder.name} · kubectl here and in a terminal uses this namespace")
     return api
+
+
+def enter(api: Api) -> Path:
+    """Let this process and its children use the lesson's namespace and files; return the folder."""
+    environment.write_context(api.settings, api.slug, api.namespace)
+    variables = environment.variables(api.settings, api.slug)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    # the library has read the variable when it was imported
+    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = os.environ["KUBECONFIG"]
+    folder = files.lay_out(api.slug)
+    os.chdir(folder)
+    return folder
 
 
 def _cluster() -> cluster.Cluster:

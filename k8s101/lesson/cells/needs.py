@@ -49,12 +49,13 @@ def current_module() -> str | None:
     return found[0].stem[:2] if found else slug
 
 
-def missing(line: str, capabilities: dict[str, bool]) -> list[str]:
+def missing(line: str, capabilities: dict[str, bool], option: str = "%%needs") -> list[str]:
     """Return the needed capabilities that the cluster lacks, in the order in which the cell names them.
 
     Args:
         line: what stands behind `%%needs`.
         capabilities: what the cluster can do.
+        option: what the learner wrote before them.
 
     Raises:
         Problem: the line names nothing, or something that no cluster has.
@@ -63,7 +64,7 @@ def missing(line: str, capabilities: dict[str, bool]) -> list[str]:
     unknown = [name for name in names if name not in capabilities]
     if unknown or not names:
         raise Problem(
-            f"%%needs names {'no capability' if not names else 'an unknown capability: ' + unknown[0]}",
+            f"{option} names {'no capability' if not names else 'an unknown capability: ' + unknown[0]}",
             where="the first line of this cell",
             then=f"choose from: {', '.join(sorted(capabilities))}",
         )

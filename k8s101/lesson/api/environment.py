@@ -1,0 +1,101 @@
+"""What cells, Python and terminals share: one kubectl, the workshop's cluster, a lesson's namespace."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from k8s101.cluster.facade import client
+from k8s101.cluster.values.settings import Settings, cache_dir
+from k8s101.errors import Problem
+
+PROGRAMS = Path(__file__).resolve().parents[1] / "shell" / "bin"
+"""What stands before everything else on PATH."""
+
+LAST = "last"
+"""Link to the kubeconfig of the lesson that was opened last."""
+
+OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
+"""Variables of the user's that would change what a script does."""
+
+
+def variables(settings: Settings, slug: str | None = None, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment in which the workshop's kubectl speaks to the workshop's cluster.
+
+    Args:
+        settings: which cluster.
+        slug: the lesson whose namespace is the default one; None for none.
+        given: the environment to start from; that of this process if left out.
+
+    Raises:
+        Problem: kubectl cannot be had.
+    """
+    environment = dict(os.environ if given is None else given)
+    kept = {name: value for name, value in environment.items() if not name.startswith("KUBE") and name not in OTHERS}
+    first = (str(PROGRAMS), str(Path(sys.executable).parent))
+    others = [entry for entry in kept.get("PATH", os.defpath).split(os.pathsep) if entry not in first]
+    return kept | {
+        "PATH": os.pathsep.join((*first, *others)),
+        "K8S101_KUBECTL": str(client.kubectl()),
+        "KUBECONFIG": kubeconfigs(settings, slug),
+        "KUBERC": "off",
+        "KUBECACHEDIR": str(cache_dir() / "kubectl"),
+    }
+
+
+def kubeconfigs(settings: Settings, slug: str | None) -> str:
+    """Return the value of KUBECONFIG: a lesson's context, and the workshop's cluster and credentials behind it."""
+    lesson = [str(file_of(settings, slug))] if slug else []
+    return os.pathsep.join([*lesson, str(settings.kubeconfig)])
+
+
+def file_of(settings: Settings, slug: str) -> Path:
+    """Return the file with the context of a lesson, without any credentials."""
+    return settings.lessons / f"{slug}.kubeconfig"
+
+
+def write_context(settings: Settings, slug: str, namespace: str) -> None:
+    """Write the context of a lesson, which is the current one of everything that uses the file.
+
+    The cluster and the credentials stay in the workshop's kubeconfig: kubectl and the clients merge both.
+
+    Args:
+        settings: which cluster.
+        slug: the lesson.
+        namespace: its namespace.
+
+    Raises:
+        Problem: the cluster's directory for it cannot be written.
+    """
+    workshop = yaml.safe_load(settings.kubeconfig.read_text())
+    contexts = {entry["name"]: entry["context"] for entry in workshop["contexts"]}
+    # of two contexts with the same name the first one counts; in the current one's name Python's client
+    # believes the last file, and kubectl the first
+    name = workshop["current-context"]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "contexts": [{"name": name, "context": contexts[name] | {"namespace": namespace}}],
+        "current-context": name,
+    }
+    target = file_of(settings, slug)
+    try:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        draft = target.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(yaml.safe_dump(config, sort_keys=False))
+        draft.replace(target)
+        link = target.with_name(f"{LAST}.{os.getpid()}")
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.name)
+        link.replace(target.with_name(LAST))
+    except PermissionError as error:
+        raise Problem(
+            "the namespace of this lesson cannot be noted",
+            where=str(error.filename),
+            then="sudo -E k8s101 up, which gives you the directory",
+        ) from None

@@ -1,0 +1,18 @@
+"""What every kernel of this environment begins with; the file etc/ipython/ipython_kernel_config.py names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8s101.lesson.api import friendly
+from k8s101.lesson.cells.bash import bash
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Replace IPython's `%%bash`, and show the errors of the workshop as sentences.
+
+    Args:
+        shell: the IPython shell.
+    """
+    shell.register_magic_function(bash, "cell", "bash")
+    friendly.install(shell)

@@ -1,0 +1,218 @@
+"""Run a script so that what it starts can be waited for, interrupted, and ended with the kernel at the latest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+BASH = ("bash", "--noprofile", "--norc", "-euo", "pipefail", "-c")
+END_SECONDS = 3
+"""How long a command may take to end after an interrupt before it is killed."""
+
+READ_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a script ended.
+
+    Args:
+        code: its exit code; negative for a signal, 0 for success.
+        line: the line that failed, counted from 1; None if bash cannot tell.
+    """
+
+    code: int
+    line: int | None = None
+
+
+def run(script: str, environment: Mapping[str, str], write: Callable[[bytes], object]) -> Ended:
+    """Run a script in bash and hand on what it writes, both streams in their order, as it comes.
+
+    The script has no terminal and no input. What it leaves running in the background neither delays the return
+    nor fails when it writes later, and ends with this process.
+
+    Args:
+        script: the script.
+        environment: its variables, and `K8S101_OUT` is added: the name of what it writes to.
+        write: gets the bytes.
+
+    Raises:
+        KeyboardInterrupt: somebody interrupted; everything that the script started is ended.
+    """
+    output, outlet = os.pipe()
+    failures, failure = os.pipe()
+    process = subprocess.Popen(
+        # the same line, so that bash counts the script's lines as a reader does
+        [*BASH, f"trap 'echo $LINENO >&{failure}' ERR; {script}"],
+        stdin=subprocess.DEVNULL,
+        stdout=outlet,
+        stderr=outlet,
+        pass_fds=[failure],
+        env={**environment, "K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
+        start_new_session=True,
+    )
+    os.close(outlet)
+    os.close(failure)
+    guard().watch(process.pid)
+    try:
+        _copy(process, output, write)
+    except BaseException:
+        _end(process)
+        os.close(output)
+        os.close(failures)
+        raise
+    numbers = _rest(failures).split()
+    _follow_leftovers(process.pid, output, failures)
+    return Ended(process.returncode, int(numbers[-1]) if numbers else None)
+
+
+def _copy(process: subprocess.Popen[bytes], output: int, write: Callable[[bytes], object]) -> None:
+    """Hand on what arrives until the script itself has ended."""
+    ended, end = os.pipe()
+
+    def wait() -> None:
+        process.wait()
+        os.close(end)
+
+    threading.Thread(target=wait, name="k8s101 waits for bash", daemon=True).start()
+    try:
+        open_ends = [output, ended]
+        while True:
+            ready = select.select(open_ends, [], [])[0]
+            if output in ready:
+                if chunk := os.read(output, READ_BYTES):
+                    write(chunk)
+                else:
+                    open_ends = [ended]
+            elif ended in ready:
+                break
+        write(_rest(output))
+    finally:
+        os.close(ended)
+
+
+def _rest(descriptor: int) -> bytes:
+    """Return what is in a pipe now."""
+    os.set_blocking(descriptor, False)
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(descriptor, READ_BYTES):
+            found += chunk
+    return found
+
+
+def _follow_leftovers(session: int, *pipes: int) -> None:
+    """Keep the pipes of a script open as long as something that it left behind could write to them."""
+    if not members(session):
+        guard().forget(session)
+        for pipe in pipes:
+            os.close(pipe)
+        return
+
+    def drain() -> None:
+        left = set(pipes)
+        while left:
+            for pipe in select.select(left, [], [])[0]:
+                if not _rest_or_end(pipe):
+                    os.close(pipe)
+                    left.discard(pipe)
+        if not members(session):
+            guard().forget(session)
+
+    threading.Thread(target=drain, name=f"k8s101 follows session {session}", daemon=True).start()
+
+
+def _rest_or_end(pipe: int) -> bool:
+    """Throw away what is in a pipe; return whether more may come."""
+    try:
+        return bool(os.read(pipe, READ_BYTES))
+    except BlockingIOError:
+        return True
+
+
+def members(session: int) -> list[int]:
+    """Return the processes of a session that run."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            # the name in parentheses may hold anything; state, parent, group and session follow
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(int(entry.name))
+    return found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End everything of a session: politely, and then not."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        for pid in members(process.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # background processes of a script ignore SIGINT
+            process.wait(END_SECONDS)
+    guard().forget(process.pid)
+
+
+GUARD = r"""
+trap '' INT TERM HUP
+watched=' '
+while read -r what session; do
+  case $what in
+    watch) watched="$watched$session " ;;
+    forget) watched="${watched% $session *} ${watched#* $session }" ;;
+  esac
+done
+[ "$watched" = ' ' ] && exit
+for file in /proc/[0-9]*/stat; do
+  read -r line <"$file" || continue
+  set -- ${line##*) }
+  case $watched in *" $4 "*) pid=${file%/stat}; kill -KILL "${pid#/proc/}" ;; esac
+done
+"""
+"""Ends the sessions that it was told of once its input ends, which is when the kernel ends, however it does."""
+
+
+class Guard:
+    """A small process beside this one that outlives it and ends what it left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        reading, self._pipe = os.pipe()
+        # an orphan from the start: who kills a kernel with all its children must not meet it first
+        subprocess.run(
+            ["sh", "-c", "exec 3<&0; sh -c \"$1\" 'k8s101 guard' <&3 3<&- &", "sh", GUARD],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            check=True,
+        )
+        os.close(reading)
+
+    def watch(self, session: int) -> None:
+        """End this session when this process ends."""
+        self._tell(f"watch {session}\n")
+
+    def forget(self, session: int) -> None:
+        """Leave this session alone: nothing of it runs any more, and its number may be used again."""
+        self._tell(f"forget {session}\n")
+
+    def _tell(self, line: str) -> None:
+        with self._lock:
+            os.write(self._pipe, line.encode())
+
+
+@cache
+def guard() -> Guard:
+    """Return the guard of this process."""
+    return Guard()
