@@ -13,9 +13,9 @@ from typing import Any
 
 import requests
 import yaml
-from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.cluster.access.kubeconfig import client_configuration, memory_file
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 
 POLL_SECONDS = 0.1
@@ -111,20 +111,17 @@ class Api:
         Raises:
             Problem: the deadline passed.
         """
-        retry = Retrying(
-            stop=stop_after_delay(seconds),
-            wait=wait_fixed(POLL_SECONDS),
-            retry=retry_if_result(lambda held: not held) | retry_if_exception_type((*_UNREACHABLE, requests.HTTPError)),
-        )
+        last: object = "not yet"
         try:
-            retry(condition)
-        except RetryError as error:
-            last = error.last_attempt.exception() if error.last_attempt.failed else "not yet"
-            raise Problem(
-                f"{what}: not within {seconds:.0f} s ({last})",
-                where=self.server,
-                then="k8s101 status, then k8s101 logs NAME of what is not running",
-            ) from None
+            if until(condition, seconds, every=POLL_SECONDS, errors=(*_UNREACHABLE, requests.HTTPError)):
+                return
+        except (*_UNREACHABLE, requests.HTTPError) as error:
+            last = error
+        raise Problem(
+            f"{what}: not within {seconds:.0f} s ({last})",
+            where=self.server,
+            then="k8s101 status, then k8s101 logs NAME of what is not running",
+        )
 
     def ready(self) -> bool:
         """Tell whether the API server answers requests."""

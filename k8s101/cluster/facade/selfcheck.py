@@ -7,13 +7,13 @@ import tempfile
 from typing import Any
 
 import requests
-from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api
 from k8s101.cluster.facade.cluster import Cluster
 from k8s101.cluster.images.building import HELLO
 from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 
 NAMESPACE = "k8s101-selfcheck"
@@ -76,7 +76,7 @@ def _findings(cluster: Cluster) -> list[str]:
         _expect(len(addresses) == 1, f"the app's Service has the addresses {addresses}")
         return ["the app is scheduled and its Service finds it", "no container runs"]
     # a Pod is ready a moment before every node knows that its Service leads there
-    answer = Retrying(stop=stop_after_delay(SECONDS), wait=wait_fixed(0.2), reraise=True)(_from_inside, cluster)
+    answer = until(lambda: _from_inside(cluster), SECONDS, every=0.2, errors=(Exception,))
     _expect(answer.startswith("hello"), f"the app answered {answer!r}")
     if not able.host_network:
         return ["DNS resolves", "the app answers over its Service"]

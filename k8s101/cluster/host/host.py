@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psutil
 from supervisor.xmlrpc import Faults
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from k8s101.cluster.access.pki import Authority, create_control_plane
 from k8s101.cluster.components import etcd, kube_apiserver, kube_controller_manager, kube_scheduler
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.supervisor.process import PID_FILE, Process, supervisor_config
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
@@ -103,12 +103,11 @@ def launch(settings: Settings, command: Sequence[str]) -> None:
         )
     if result.returncode:
         raise _not_started(log)
+    socket = settings.control_socket
     try:
-        for attempt in Retrying(stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.02)):
-            with attempt:
-                rpc.client(settings.control_socket).k8s101.status()
-    except RetryError:
-        raise _not_started(settings.logs / "supervisord.log") from None
+        until(lambda: [rpc.client(socket).k8s101.status()], START_SECONDS, every=0.02, errors=(Exception,))
+    except Exception as error:
+        raise _not_started(settings.logs / "supervisord.log") from error
     # an ordinary user whose cluster was started through sudo asks whether it runs
     (settings.state / PID_FILE).chmod(0o644)
 
@@ -172,16 +171,18 @@ def refuse_survivors(processes: Sequence[psutil.Process]) -> None:
     Raises:
         Problem: one did not.
     """
-    retry = Retrying(stop=stop_after_delay(STOP_SECONDS), wait=wait_fixed(0.02), retry=retry_if_result(bool))
-    try:
-        retry(lambda: [process for process in processes if not _has_ended(process)])
-    except RetryError as error:
-        alive = error.last_attempt.result()
+    alive = list(processes)
+
+    def ended() -> bool:
+        alive[:] = [process for process in alive if not _has_ended(process)]
+        return not alive
+
+    if not until(ended, STOP_SECONDS, every=0.02):
         raise Problem(
-            f"processes that do not end: {', '.join(str(p.pid) for p in alive)}",
+            f"processes that do not end: {', '.join(str(process.pid) for process in alive)}",
             where="/proc",
             then="k8s101 down again; if it stays, restart the machine",
-        ) from None
+        )
 
 
 def _has_ended(process: psutil.Process) -> bool:

@@ -13,13 +13,13 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from k8s101.cluster.images.layers import LAYERS
 from k8s101.cluster.programs.cache import explained, locked, make_dir, scratch
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.progress import Progress, Report, quiet
 from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
@@ -161,11 +161,9 @@ def _running(place: Path, containerd: Path, ask: Ask) -> Iterator[subprocess.Pop
 
 
 def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], place: Path, found: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise _trouble(found, place)
-        time.sleep(0.02)
+    until(lambda: process.poll() is not None or condition(), SECONDS, every=0.02)
+    if process.poll() is not None or not condition():
+        raise _trouble(found, place)
 
 
 def _trouble(found: str, place: Path) -> Problem:

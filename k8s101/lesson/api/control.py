@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from k8s101.cluster.facade import cluster
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.names import condition
 from k8s101.lesson.api.rest import Object
@@ -112,12 +111,9 @@ class Part:
         return self._is_node and self.name not in self._cluster.settings.nodes
 
     def _wait(self, wanted: bool) -> None:
-        deadline = time.monotonic() + PROCESS_SECONDS
-        while self.real.running is not wanted:
-            if time.monotonic() > deadline:
-                state = "started" if wanted else "ended"
-                raise Problem(f"{self.name} has not {state}", where="the cluster", then=f"k8s101 logs {self.name}")
-            time.sleep(0.1)
+        if not until(lambda: self.real.running is wanted, PROCESS_SECONDS):
+            state = "started" if wanted else "ended"
+            raise Problem(f"{self.name} has not {state}", where="the cluster", then=f"k8s101 logs {self.name}")
 
 
 def component(name: str) -> Part:

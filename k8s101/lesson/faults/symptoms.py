@@ -15,9 +15,8 @@ from functools import partial
 from string import Template
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from k8s101.cluster.facade import cluster
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.apply import apply_object, parse
 from k8s101.lesson.api.rest import Object
@@ -257,10 +256,5 @@ def _word(answer: bool | None) -> str:
 
 def _patiently(request: Callable[[], T]) -> T:
     """Send a request again while the API server comes back."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(ERRORS),
-        stop=stop_after_delay(PATIENCE_SECONDS),
-        wait=wait_fixed(POLL_SECONDS),
-        reraise=True,
-    )
-    return retrying(request)
+    answers = until(lambda: [request()], PATIENCE_SECONDS, every=POLL_SECONDS, errors=ERRORS)
+    return answers[0]

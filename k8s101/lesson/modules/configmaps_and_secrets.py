@@ -6,8 +6,7 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
+from k8s101.cluster.values.deadline import until
 from k8s101.lesson.api.control import component
 from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready
@@ -249,13 +248,7 @@ def _await_file(api: Api, deployment: str, word: str) -> bool:
     def seen() -> bool:
         return any(word in text for text in _told(api, deployment)["files"].values())
 
-    retrying = Retrying(
-        retry=retry_if_result(lambda found: not found), stop=stop_after_delay(FOLLOW_SECONDS), wait=wait_fixed(0.5)
-    )
-    try:
-        return bool(retrying(seen))
-    except RetryError:
-        return False
+    return until(seen, FOLLOW_SECONDS, every=0.5)
 
 
 EXERCISES = (

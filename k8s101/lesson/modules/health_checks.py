@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import requests
 
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of, ready_endpoints
 from k8s101.lesson.api.forward import Forward, forward
@@ -271,20 +271,13 @@ def _answers(door: Forward, path: str) -> bool:
 
 def _until_it_works(door: Forward) -> None:
     """Wait until the app works on something besides the question about it."""
-    deadline = time.monotonic() + REACTION_SECONDS
-    while not re.search(r"^http_requests_in_flight ([2-9]|\d\d)", door.get("/metrics").text, re.MULTILINE):
-        if time.monotonic() > deadline:
-            raise Problem("the report does not begin", where=door.url, then="run the cell again")
-        time.sleep(0.05)
+    busy = re.compile(r"^http_requests_in_flight ([2-9]|\d\d)", re.MULTILINE)
+    if not until(lambda: busy.search(door.get("/metrics").text), REACTION_SECONDS, every=0.05):
+        raise Problem("the report does not begin", where=door.url, then="run the cell again")
 
 
 def _serves_on(door: Forward) -> bool:
-    deadline = time.monotonic() + SERVE_ON_SECONDS
-    while time.monotonic() < deadline:
-        if not _answers(door, "/"):
-            return False
-        time.sleep(0.1)
-    return True
+    return not until(lambda: not _answers(door, "/"), SERVE_ON_SECONDS)
 
 
 EXERCISES = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import yaml
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.diagnose import pods_of, why_service
 from k8s101.lesson.api.names import ready, version
@@ -226,13 +226,8 @@ def _endpoints(api: Api, service: str, hoped: set[str]) -> set[str]:
         entries = [entry for piece in slices for entry in piece.get("endpoints") or []]
         return {entry["targetRef"]["name"] for entry in entries if entry["conditions"].get("ready")}
 
-    retry = Retrying(
-        stop=stop_after_delay(ENDPOINT_SECONDS),
-        wait=wait_fixed(0.2),
-        retry=retry_if_result(lambda found: found != hoped),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else set(),
-    )
-    return retry(names)
+    until(lambda: names() == hoped, ENDPOINT_SECONDS, every=0.2)
+    return names()
 
 
 EXERCISES = (

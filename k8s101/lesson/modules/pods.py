@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import HOPELESS, why_pod
 from k8s101.lesson.api.names import pod_state, ready
@@ -196,12 +196,11 @@ def _notes(api: Api) -> Iterator[Finding]:
 
 def _logged(api: Api, pod: str, container: str, word: str) -> bool:
     """Tell whether a word turns up in a container's log before the deadline."""
-    deadline = time.monotonic() + LOG_SECONDS
-    while time.monotonic() < deadline:
-        if word in api.core.read_namespaced_pod_log(pod, api.namespace, container=container):
-            return True
-        time.sleep(0.2)
-    return False
+
+    def told() -> bool:
+        return word in api.core.read_namespaced_pod_log(pod, api.namespace, container=container)
+
+    return until(told, LOG_SECONDS, every=0.2)
 
 
 def _front(api: Api) -> Iterator[Finding]:
@@ -226,20 +225,15 @@ def _front(api: Api) -> Iterator[Finding]:
 
 def _answer(api: Api, port: int, path: str) -> str:
     """Return what Pod front answers; without a readiness probe, a Pod counts as ready before its app listens."""
-    retry = Retrying(
-        stop=stop_after_delay(ANSWER_SECONDS),
-        wait=wait_fixed(0.2),
-        retry=retry_if_result(lambda said: said == SILENCE),
-        retry_error_callback=lambda state: SILENCE,
-    )
-    return str(retry(_ask, api, f"/api/v1/namespaces/{api.namespace}/pods/front:{port}/proxy{path}"))
+    path = f"/api/v1/namespaces/{api.namespace}/pods/front:{port}/proxy{path}"
+    return until(lambda: _ask(api, path), ANSWER_SECONDS, every=0.2) or SILENCE
 
 
 def _ask(api: Api, path: str) -> str:
     try:
         return api.rest.text(path).strip()
     except ApiException as error:
-        return SILENCE if error.status in (502, 503) else f"status {error.status}"
+        return "" if error.status in (502, 503) else f"status {error.status}"
 
 
 EXERCISES = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
-from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from k8s101.cluster.values.deadline import until
 from k8s101.lesson.api.diagnose import ready_endpoints, why_service
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
@@ -158,12 +158,9 @@ QUESTIONS = (
 def _answered(api: Api, service: str, port: int) -> bool:
     """Tell whether the app answers; the API server hears of a new Service's endpoints a moment later than we do."""
     path = f"/api/v1/namespaces/{api.namespace}/services/{service}:{port}/proxy/"
-    retry = Retrying(
-        stop=stop_after_delay(ANSWER_SECONDS), wait=wait_fixed(0.2), retry=retry_if_exception_type(ApiException)
-    )
     try:
-        return "hello" in retry(api.rest.text, path)
-    except RetryError:
+        return "hello" in until(lambda: api.rest.text(path), ANSWER_SECONDS, every=0.2, errors=(ApiException,))
+    except ApiException:
         return False
 
 
@@ -171,13 +168,11 @@ def _wait_until_listed(api: Api, service: Object) -> None:
     """Wait a moment until every ready Pod that a Service selects is behind it: lists follow a little later."""
     selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
 
-    def missing() -> bool:
-        return ready_endpoints(api, service) != sum(ready(pod) for pod in api.list("Pod", selector))
+    def listed() -> bool:
+        return ready_endpoints(api, service) == sum(ready(pod) for pod in api.list("Pod", selector))
 
     if selector:
-        retry = retry_if_result(bool)
-        stop, give_up = stop_after_delay(LIST_SECONDS), lambda state: None
-        Retrying(stop=stop, wait=wait_fixed(0.1), retry=retry, retry_error_callback=give_up)(missing)
+        until(listed, LIST_SECONDS)
 
 
 def _slices(api: Api, service: str) -> list[Object]:
