@@ -20,7 +20,7 @@ from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import doctor as examination
 from k8s101.cluster.facade import reset as resetting
 from k8s101.cluster.images import loading
-from k8s101.cluster.values.settings import SYSTEM_STATE
+from k8s101.cluster.values.settings import ROOT, SYSTEM_STATE
 from k8s101.errors import Problem
 
 NO_CLUSTER = "there is no cluster"
@@ -262,9 +262,10 @@ def progress() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also run what takes long.")
 def test(everything: bool) -> None:
     """Run all tests on a cluster of their own (the same as make test)."""
-    from tools import testing
-
-    sys.exit(testing.run(everything=everything))
+    if not (ROOT / "tools/testing.py").is_file():
+        raise Problem("the tests are part of the checkout", where=str(ROOT), then="git clone it, then make test")
+    command = [sys.executable, "-m", "tools.testing", *(["--all"] if everything else [])]
+    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
 
 
 if __name__ == "__main__":

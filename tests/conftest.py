@@ -12,7 +12,7 @@ from k8s101.lesson.cells import files
 from tools import testing
 
 # a learner's own cluster is never the one that tests take apart
-os.environ.setdefault("K8S101_STATE", str(testing.STATE))
+os.environ.setdefault("K8S101_STATE", str(testing.state_dir()))
 os.environ.pop("KUBECONFIG", None)
 
 

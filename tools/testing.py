@@ -1,186 +1,181 @@
 """`make test`: every stage, one summary, the number of tests at the end.
 
-The notebooks' outputs are compared first, alone. Then the stages run in two lanes side by side, because tests
-mostly wait: one has the cluster of real nodes, the other one, with lower priority, everything that needs none or
-makes its own. Pytest stages count their tests; every other command counts as one.
+Stages run in lanes side by side, because tests mostly wait: one lane has the cluster of real nodes, the other, with
+lower priority, builds what later stages need and tests what needs no cluster or makes its own. Pytest counts its
+tests; every other command counts as one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
+import psutil
 
+from k8s101.cluster.backends import nodes
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.node import router
-from k8s101.cluster.values.settings import ROOT
+from k8s101.cluster.values.settings import ROOT, SYSTEM_STATE, user_state_dir
 from k8s101.errors import Problem
+from k8s101.notebook import pool
+from k8s101.notebook.runs import end_children
+from tools.results import Counts, Outcome, count, summary, total
+from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
 
 ARTIFACTS = ROOT / "artifacts"
-STATE = Path("/var/lib/k8s101-test")
-"""Tests have a cluster of their own and take it down at the end."""
-
-FIRST, NODES, BESIDE = "first", "nodes", "beside"
-"""The lanes: what comes before all else, what uses the cluster of real nodes, what runs beside it."""
-
-NICENESS = 10
-_speaking = threading.Lock()
+LANES = (FIRST, NODES, BESIDE)
 
 
-@dataclass
-class Counts:
-    """How many tests passed, failed and were skipped."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+def state_dir() -> Path:
+    """Return the state directory of the tests' own cluster, which they take down at the end."""
+    return (SYSTEM_STATE if os.getuid() == 0 else user_state_dir()).with_name("k8s101-test")
 
 
-def total(parts: Iterable[Counts]) -> Counts:
-    """Add up counts."""
-    known = list(parts)
-    return Counts(sum(p.passed for p in known), sum(p.failed for p in known), sum(p.skipped for p in known))
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the tests.
+class Run:
+    """One run of stages.
 
     Args:
-        name: as typed after `--only`.
-        lane: with which others it runs in order.
-        commands: arguments of `python -m`, or a program of this environment, one command after the other.
-        extra: whether it belongs to `make test-all` only.
+        stages: what to run, in order.
+        able: whether this user can have real nodes.
     """
 
-    name: str
-    lane: str
-    commands: tuple[tuple[str, ...], ...]
-    extra: bool = False
+    def __init__(self, stages: Sequence[Stage], able: bool) -> None:
+        self._stages, self._able = stages, able
+        self._outcomes: list[Outcome] = []
+        self._speaking = threading.Lock()
+        self._given_up = threading.Event()
+        named = [command.name for stage in stages if stage.name == "builds" for command in stage.commands]
+        self._made = {name: threading.Event() for name in named}
+
+    def all(self) -> list[Outcome]:
+        """Run the stages.
+
+        Returns:
+            What each came to, in the order of the stages; those after a failed vital one are missing.
+        """
+        try:
+            if self._lane(FIRST):
+                with ThreadPoolExecutor(2) as lanes:
+                    list(lanes.map(self._lane, (NODES, BESIDE)))
+        except BaseException:
+            self._given_up.set()
+            end_children()
+            raise
+        order = [stage.name for stage in self._stages]
+        return sorted(self._outcomes, key=lambda outcome: order.index(outcome.name))
+
+    def _lane(self, lane: str) -> bool:
+        """Run a lane's stages; tell whether the others may go on."""
+        for stage in self._stages:
+            if stage.lane != lane or self._given_up.is_set():
+                continue
+            outcome = self._stage(stage)
+            self._outcomes.append(outcome)
+            if stage.vital and outcome.counts.failed:
+                self._say(f"\n{stage.name} failed: nothing after it could be right, so the run ends here", red=True)
+                return False
+        return True
+
+    def _stage(self, stage: Stage) -> Outcome:
+        if reason := stage.reason_to_skip(self._able):
+            return Outcome(stage.name, Counts(skipped=1), reason=reason)
+        direct = stage.lane != BESIDE and stage.width == 1
+        if direct:
+            self._say(f"\n=== {stage.name}")
+        began = time.monotonic()
+        parts: dict[str, float] = {}
+
+        def work(number: int) -> Counts:
+            started = time.monotonic()
+            counts = self._command(stage, number, direct)
+            if name := stage.commands[number].name:
+                parts[name] = time.monotonic() - started
+            return counts
+
+        tasks = [
+            pool.Task(f"{stage.name} {command.name}", partial(work, number), command.alone)
+            for number, command in enumerate(stage.commands)
+        ]
+        counts = total(pool.run(tasks, lambda _: None, width=stage.width))
+        return Outcome(stage.name, counts, time.monotonic() - began, stage.budget, parts)
+
+    def _command(self, stage: Stage, number: int, direct: bool) -> Counts:
+        """Run one command; what runs beside others is printed as a whole when it has ended."""
+        command = stage.commands[number]
+        if command.after in self._made:
+            self._made[command.after].wait()
+        which = command.name or (str(number) if number else "")
+        name = "-".join(word for word in (stage.name.replace(" ", "-"), which) if word)
+        report = ARTIFACTS / f"{name}.xml" if command.arguments[0] == "pytest" else None
+        if report:
+            report.unlink(missing_ok=True)
+        arguments = [*command_line(command), *([f"--junitxml={report}"] if report else [])]
+        began = time.monotonic()
+        if direct:
+            good = self._run(stage, arguments, None)
+        else:
+            log = ARTIFACTS / f"{name}.log"
+            with log.open("wb") as file:
+                good = self._run(stage, arguments, file.fileno())
+            heading = f"\n=== {name} ({time.monotonic() - began:.0f} s)\n"
+            self._say(heading + log.read_text(errors="replace").rstrip())
+        if command.name in self._made:
+            self._made[command.name].set()
+        return count(good, report)
+
+    def _run(self, stage: Stage, arguments: Sequence[str], output: int | None) -> bool:
+        environment = dict(os.environ)
+        if stage.lane == BESIDE:
+            environment["K8S101_STATE"] += "-beside"
+        if self._given_up.is_set():
+            return False
+        process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=stage.niceness > 0,
+        )
+        if stage.niceness:
+            stand_back(process.pid, stage.niceness)
+        return process.wait() == 0
+
+    def _say(self, text: str, *, red: bool = False) -> None:
+        with self._speaking:
+            click.secho(text, fg="red" if red else None)
+            sys.stdout.flush()
 
 
-@dataclass
-class Outcome:
-    """What a stage came to."""
-
-    name: str
-    counts: Counts
-    seconds: float
-
-
-def _notebooks(*arguments: str) -> tuple[str, ...]:
-    return ("k8s101.notebook", *arguments)
-
-
-def _pytest(*arguments: str) -> tuple[str, ...]:
-    return ("pytest", "-q", "--durations=5", *arguments)
-
-
-GUEST = "tests/unprivileged/test_guest.py"
-
-STAGES = (
-    Stage(
-        "check",
-        FIRST,
-        (
-            ("ruff", "check", "."),
-            ("ruff", "format", "--check", "."),
-            ("mypy",),
-            ("lint-imports",),
-            _notebooks("check"),
-            ("tools.pages", "--check"),
-        ),
-    ),
-    # tests find programs and images made, users without rights find the guest, and lessons what they need more
-    Stage(
-        "prepare",
-        FIRST,
-        (
-            ("k8s101.cluster.programs.binaries",),
-            ("k8s101.cluster.programs.binaries", "metallb-controller", "kwok", "kwokctl"),
-            ("k8s101.cluster.images.building",),
-            ("k8s101.cluster.backends.kinds", "guest"),
-        ),
-    ),
-    Stage("up", FIRST, (("k8s101.cli", "down"), ("k8s101.cli", "up"))),
-    Stage("strict", FIRST, (_notebooks("test", "--strict"),)),
-    Stage("checks", NODES, (_pytest("tests/notebooks", "-m", "cluster"),)),
-    Stage("cluster", NODES, (_pytest("tests/cluster"),)),
-    Stage("existing", NODES, (_pytest("tests/existing/test_ours.py"),)),
-    Stage("papermill", NODES, (_notebooks("papermill", "00", "06"),)),
-    Stage("copies", NODES, (_notebooks("papermill", "--copy"),), extra=True),
-    Stage("browser", NODES, (_pytest("tests/browser"),), extra=True),
-    Stage("down", NODES, (("k8s101.cli", "down"),)),
-    # alone with what is niced: it has one processor, and lessons have deadlines
-    Stage("guest", NODES, (_pytest(GUEST, "-s"),)),
-    Stage("unit", BESIDE, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),)),
-    Stage("unprivileged", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-s", "-m", "not slow"),)),
-    Stage("third-party", BESIDE, (_pytest("tests/existing/test_third_party.py"),)),
-    Stage("slow", BESIDE, (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-m", "slow"),), extra=True),
-    Stage("faults", BESIDE, (_pytest("tests/faults"),), extra=True),
-)
-
-
-def _run_command(stage: Stage, number: int, output: int | None) -> Counts:
-    """Run one command; of pytest read the report."""
-    module, *arguments = stage.commands[number]
+def command_line(command: Command) -> list[str]:
+    """Return a command as the system takes it."""
+    module, *arguments = command.arguments
     program = Path(sys.executable).with_name(module)
-    command = [str(program), *arguments] if program.exists() else [sys.executable, "-m", module, *arguments]
-    environment = dict(os.environ)
-    if stage.lane == BESIDE:
-        command = ["nice", "-n", str(NICENESS), *command]
-        environment["K8S101_STATE"] = f"{STATE}-beside"
-    report = ARTIFACTS / f"{stage.name}.xml"
-    if module == "pytest":
-        report.unlink(missing_ok=True)
-        command.append(f"--junitxml={report}")
-    good = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output).returncode == 0
-    if module != "pytest" or not report.exists():
-        return Counts(passed=int(good), failed=int(not good))
-    return _counts(report, good)
+    return [str(program), *arguments] if module == "lint-imports" else [sys.executable, "-m", module, *arguments]
 
 
-def _counts(report: Path, good: bool) -> Counts:
-    suite = ElementTree.parse(report).getroot().find("testsuite")
-    assert suite is not None, "pytest writes one suite"
-    tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-    # pytest fails without a failing test when it could not collect or was interrupted
-    return Counts(tests - failed - skipped, failed or int(not good), skipped)
+def stand_back(pid: int, niceness: int) -> None:
+    """Let a process, which leads a session, wait for others: for processors and for disks.
 
-
-def _run_stage(stage: Stage) -> Outcome:
-    """Run a stage; what runs beside others is printed as a whole when it has ended."""
-    began = time.monotonic()
-    numbers = range(len(stage.commands))
-    if stage.lane != BESIDE:
-        with _speaking:
-            click.secho(f"\n=== {stage.name}", bold=True)
-        counts = total(_run_command(stage, number, None) for number in numbers)
-        return Outcome(stage.name, counts, time.monotonic() - began)
-    log = ARTIFACTS / f"{stage.name}.log"
-    with log.open("wb") as file:
-        counts = total(_run_command(stage, number, file.fileno()) for number in numbers)
-    with _speaking:
-        click.secho(f"\n=== {stage.name} (beside the others)", bold=True)
-        click.echo(log.read_text(errors="replace"))
-    return Outcome(stage.name, counts, time.monotonic() - began)
-
-
-def _run_lane(stages: Sequence[Stage]) -> list[Outcome]:
-    return [_run_stage(stage) for stage in stages]
+    Args:
+        pid: the process; those that it starts do the same.
+        niceness: 1 to 19, as of nice(1).
+    """
+    with contextlib.suppress(OSError, psutil.Error):
+        process = psutil.Process(pid)
+        process.nice(niceness)
+        process.ionice(psutil.IOPRIO_CLASS_IDLE)
+        # Linux compares sessions first, processes within them second
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
 
 def run(names: Sequence[str] = (), *, everything: bool = False) -> int:
@@ -196,33 +191,29 @@ def run(names: Sequence[str] = (), *, everything: bool = False) -> int:
     Raises:
         Problem: somebody uses a cluster of real nodes on this machine.
     """
-    os.environ["K8S101_STATE"] = str(STATE)
+    os.environ["K8S101_STATE"] = str(state_dir())
     os.environ.pop("KUBECONFIG", None)
+    able = nodes.possible()
+    wanted = [s for s in STAGES if (s.name in names if names else everything or not s.extra)]
+    # what users without rights need is a stage of its own only for them
+    stages = [s for s in wanted if s.root is not False or not able]
+    if able and any(s.root for s in stages):
+        _refuse_second()
+    ARTIFACTS.mkdir(exist_ok=True)
+    began = time.monotonic()
+    try:
+        outcomes = Run(stages, able).all()
+    finally:
+        if not names and clusters.find():
+            clusters.down()
+    return summary(outcomes, time.monotonic() - began)
+
+
+def _refuse_second() -> None:
     if any(link["ifname"] == router.HOST_LINK for link in router.query("link", "show")) and not clusters.find():
         raise Problem(
             "a cluster is running on this machine", where=router.HOST_LINK, then="k8s101 down, then make test"
         )
-    ARTIFACTS.mkdir(exist_ok=True)
-    stages = [s for s in STAGES if (s.name in names if names else everything or not s.extra)]
-    lanes = {lane: [stage for stage in stages if stage.lane == lane] for lane in (FIRST, NODES, BESIDE)}
-    try:
-        outcomes = _run_lane(lanes[FIRST])
-        with ThreadPoolExecutor(2) as pool:
-            outcomes += [o for done in pool.map(_run_lane, (lanes[NODES], lanes[BESIDE])) for o in done]
-    finally:
-        if clusters.find() and not names:
-            clusters.down()
-    return _summary(outcomes)
-
-
-def _summary(outcomes: Sequence[Outcome]) -> int:
-    click.echo()
-    for outcome in outcomes:
-        colour = "red" if outcome.counts.failed else None
-        click.secho(f"{outcome.name:14}{outcome.seconds:6.0f} s  {outcome.counts}", fg=colour)
-    whole = total(outcome.counts for outcome in outcomes)
-    click.echo(str(whole))
-    return int(whole.failed > 0)
 
 
 @click.command()

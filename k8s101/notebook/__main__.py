@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,9 +15,9 @@ from k8s101.cluster.facade import cluster, reset
 from k8s101.errors import Problem
 from k8s101.lesson.cells import needs
 from k8s101.notebook import coverage as coverage_module
-from k8s101.notebook import lab, learner, lessons, runs
+from k8s101.notebook import lab, learner, lessons, pool, runs
 from k8s101.notebook import text as text_module
-from k8s101.notebook.document import Tree, read, render, write_atomically
+from k8s101.notebook.document import Tree, number_of, read, render, write_atomically
 from k8s101.notebook.environment import running_backend
 from k8s101.notebook.execute import REFERENCE, without_outputs
 from k8s101.notebook.execute import execute as execute_one
@@ -24,6 +25,8 @@ from k8s101.notebook.lint import registry
 from k8s101.notebook.normalise import normalise_file, normalised_text
 
 DETAIL_LINES = 60
+
+Result = TypeVar("Result")
 
 
 class Commands(click.Group):
@@ -44,6 +47,13 @@ Command = Callable[..., None]
 def numbers(command: Command) -> Command:
     """Add the argument that chooses modules."""
     return click.argument("chosen", metavar="[NN]…", nargs=-1)(command)
+
+
+def at_once(command: Command) -> Command:
+    """Add the option how many notebooks run side by side."""
+    text = "How many run side by side; those with alone: true in lessons.yml never do."
+    option = click.option("--jobs", type=click.IntRange(1), default=pool.AT_ONCE, show_default=True, help=text)
+    return option(command)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -160,28 +170,39 @@ def copies(fresh: str | None) -> None:
 
 @main.command()
 @click.option("--strict/--lax", default=True, help="Compare every output, or only those true everywhere.")
+@at_once
 @numbers
-def test(strict: bool, chosen: tuple[str, ...]) -> None:
+def test(strict: bool, jobs: int, chosen: tuple[str, ...]) -> None:
     """Run notebooks and compare what they print with what is stored."""
     tree = Tree()
-    _finish([_told(runs.strict(path, tree, lax=not strict)) for path in tree.paths(chosen)])
+    tasks = [_task(path, tree, partial(runs.strict, path, tree, lax=not strict)) for path in tree.paths(chosen)]
+    _finish(pool.run(tasks, _tell, width=jobs, end=runs.end_children))
 
 
 @main.command()
 @click.option("--copy", is_flag=True, help="Also run a learner's copy of each.")
 @click.option("--name", help="Directory of the results below artifacts/; the kind of cluster if left out.")
+@at_once
 @numbers
-def papermill(copy: bool, name: str | None, chosen: tuple[str, ...]) -> None:
+def papermill(copy: bool, name: str | None, jobs: int, chosen: tuple[str, ...]) -> None:
     """Run notebooks end to end on any cluster; results stand in artifacts/."""
     tree, able = Tree(), needs.cluster_capabilities()
     backend = name or running_backend()
-    done = [
-        _told(runs.end_to_end(path, tree, backend, able, copy=as_copy))
-        for path in tree.paths(chosen)
-        for as_copy in ((False, True) if copy else (False,))
-    ]
-    for run in done:
-        runs.save_summary(run, tree, backend)
+
+    def end_to_end(path: Path) -> list[runs.Run]:
+        # both work in the lesson's one namespace
+        return [
+            runs.end_to_end(path, tree, backend, able, copy=as_copy)
+            for as_copy in ((False, True) if copy else (False,))
+        ]
+
+    def tell(found: list[runs.Run]) -> None:
+        for run in found:
+            _tell(run)
+            runs.save_summary(run, tree, backend)
+
+    tasks = [_task(path, tree, partial(end_to_end, path)) for path in tree.paths(chosen)]
+    done = [run for found in pool.run(tasks, tell, width=jobs, end=runs.end_children) for run in found]
     click.echo(f"kept in {tree.artifacts / backend}")
     _finish(done)
 
@@ -192,17 +213,20 @@ def papermill(copy: bool, name: str | None, chosen: tuple[str, ...]) -> None:
 def soak(times: int, chosen: tuple[str, ...]) -> None:
     """Repeat strict runs and count."""
     tree = Tree()
-    counts = runs.soak(tree.paths(chosen), tree, times, _told)
+    counts = runs.soak(tree.paths(chosen), tree, times, _tell)
     for name, passed in counts.items():
         click.echo(f"{name}: {passed} of {times} passed")
     sys.exit(0 if set(counts.values()) == {times} else 1)
 
 
-def _told(run: runs.Run) -> runs.Run:
-    click.echo(run.line())
-    for line in run.details.splitlines()[-DETAIL_LINES:]:
-        click.echo(f"    {line}")
-    return run
+def _task(path: Path, tree: Tree, work: Callable[[], Result]) -> pool.Task[Result]:
+    lesson = lessons.load(tree.notebooks / "lessons.yml").find(number_of(path))
+    return pool.Task(path.stem, work, alone=bool(lesson and lesson.alone))
+
+
+def _tell(run: runs.Run) -> None:
+    details = [f"    {line}" for line in run.details.splitlines()[-DETAIL_LINES:]]
+    click.echo("\n".join([run.line(), *details]))
 
 
 def _finish(done: list[runs.Run]) -> None:

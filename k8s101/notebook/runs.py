@@ -226,8 +226,17 @@ def _python(arguments: list[str], directory: Path, scratch: str) -> tuple[int | 
         process.wait()
 
 
+def end_children() -> None:
+    """End every process below this one; kernels have sessions of their own and would live on after Ctrl-C."""
+    _end(psutil.Process().children(recursive=True))
+
+
 def _end_tree(root: int) -> None:
     top = psutil.Process(root)
-    for process in [*top.children(recursive=True), top]:
+    _end([*top.children(recursive=True), top])
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -1,0 +1,93 @@
+"""The runner of `make test`: what it runs, when it ends early, what it prints last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k8s101.cluster.values.settings import ROOT
+from tools import results, stages, testing
+from tools.results import Counts, Outcome
+from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
+
+GOOD = Command(("json.tool", "--help"))
+BAD = Command(("no.such.module",))
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(testing, "ARTIFACTS", tmp_path)
+    monkeypatch.setenv("K8S101_STATE", str(tmp_path / "state"))
+    return tmp_path
+
+
+def test_lanes_run_and_commands_count(artifacts: Path) -> None:
+    found = testing.Run(
+        [
+            Stage("one", FIRST, 60, (GOOD,), vital=True),
+            Stage("two", NODES, 60, (GOOD, BAD), width=2),
+            Stage("builds", BESIDE, 60, (Command(GOOD.arguments, "made"),), niceness=19),
+            Stage("three", NODES, 60, (Command(GOOD.arguments, after="made"),)),
+        ],
+        able=True,
+    ).all()
+    assert [(outcome.name, outcome.counts) for outcome in found] == [
+        ("one", Counts(1)),
+        ("two", Counts(1, 1)),
+        ("builds", Counts(1)),
+        ("three", Counts(1)),
+    ]
+    assert set(found[2].parts) == {"made"}
+    assert "No module named 'no'" in (artifacts / "two-1.log").read_text()
+
+
+def test_a_failed_vital_stage_ends_the_run(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = testing.Run(
+        [
+            Stage("prepare", FIRST, 60, (BAD,), vital=True),
+            Stage("up", FIRST, 60, (GOOD,)),
+            Stage("unit", BESIDE, 60, (GOOD,)),
+        ],
+        able=True,
+    ).all()
+    assert [outcome.name for outcome in found] == ["prepare"]
+    assert "prepare failed: nothing after it could be right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("able", "skipped"), [(True, "theirs"), (False, "ours")])
+def test_what_a_user_cannot_have_is_skipped_with_a_reason(artifacts: Path, able: bool, skipped: str) -> None:
+    chosen = [Stage("ours", NODES, 60, (GOOD,), root=True), Stage("theirs", NODES, 60, (GOOD,), root=False)]
+    found = {outcome.name: outcome for outcome in testing.Run(chosen, able=able).all()}
+    assert found.pop(skipped).counts == Counts(skipped=1)
+    assert all(outcome.counts == Counts(1) and not outcome.reason for outcome in found.values())
+
+
+def test_the_counts_are_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = [
+        Outcome("unit", Counts(5, 0, 2), 100, 90),
+        Outcome("checks", Counts(7, 1), 50, 60, {"00": 20, "06": 30}),
+        Outcome("cluster", Counts(skipped=1), reason="no root"),
+    ]
+    assert results.summary(outcomes, 120) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "12 passed, 1 failed, 3 skipped"
+    assert "OVER BUDGET" in lines[1] and "OVER BUDGET" not in lines[2]
+    assert lines[3].split() == ["06", "30", "s", "00", "20", "s"]
+    assert "skipped: no root" in lines[4]
+
+
+def test_every_test_that_needs_the_cluster_is_in_a_stage() -> None:
+    """The stage of checks runs files by name, the stage of unit tests leaves the marked tests out."""
+    marked = {path.name for path in (ROOT / "tests").rglob("*.py") if "mark.cluster" in path.read_text()}
+    marked -= {Path(__file__).name}
+    (checks,) = [stage for stage in STAGES if stage.name == "checks"]
+    assert marked == {Path(command.arguments[-1]).name for command in checks.commands}
+
+
+def test_what_is_waited_for_is_built() -> None:
+    (builds,) = [stage for stage in STAGES if stage.name == "builds"]
+    made = {command.name for command in builds.commands}
+    waited = {command.after for stage in STAGES for command in stage.commands} - {""}
+    assert waited <= made
+    assert set(stages.LATER.values()) <= made
