@@ -1,4 +1,4 @@
-"""What lessons use: at most sixteen names, loaded when first asked for.
+"""What lessons use, loaded when first asked for.
 
 The command line imports this package too and must not wait for the Kubernetes client.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from k8s101.lesson.pictures.live import watch_live
     from k8s101.lesson.pictures.timeline import timeline
     from k8s101.lesson.quiz.checks import check, hint
-    from k8s101.lesson.quiz.predict import predict, recall
+    from k8s101.lesson.quiz.predict import predict, recall, reveal
 
 __all__ = [
     "apply",
@@ -41,6 +41,7 @@ __all__ = [
     "kubectl",
     "predict",
     "recall",
+    "reveal",
     "sh",
     "show",
     "timeline",
@@ -60,6 +61,7 @@ _HOMES = {
     "kubectl": "api.shell",
     "predict": "quiz.predict",
     "recall": "quiz.predict",
+    "reveal": "quiz.predict",
     "sh": "api.shell",
     "show": "cells.tables",
     "timeline": "pictures.timeline",

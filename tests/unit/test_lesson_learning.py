@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from IPython.core.formatters import DisplayFormatter
 
 from k8s101 import cli
 from k8s101.errors import Problem
@@ -73,6 +74,46 @@ def test_a_wrong_answer_is_explained_by_its_misconception(
     out = capsys.readouterr().out
     assert out == "✗ you said: 2 · one was overlooked\n  right: 3 · as many as wanted\n"
     assert [entry["outcome"] for entry in progress.load()] == ["wrong"]
+
+
+@pytest.fixture
+def lesson_with_question(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    monkeypatch.setattr(Before, "of", classmethod(lambda cls, api: cls({}, {})))
+    monkeypatch.setattr(predict, "question", lambda slug, name: ASKED)
+    return api
+
+
+def test_reveal_answers_what_predict_asked_and_says_the_same_again(
+    lesson_with_question: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["three", "two"])
+    changing = Question(ASKED.name, ASKED.text, ASKED.options, lambda before, api: next(answers))
+    monkeypatch.setattr(predict, "question", lambda slug, name: changing)
+    predict.predict("pods")
+    predict.reveal("pods")
+    predict.reveal("pods")
+    assert capsys.readouterr().out.splitlines()[1:] == ["prediction: 3 · as many as wanted"] * 2
+
+
+def test_reveal_needs_the_question_of_this_lesson(lesson_with_question: Api, tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        predict.reveal("pods")
+    assert caught.value.then.startswith('run the cell with predict("pods")')
+    predict.predict("pods")
+    session.make_current(lesson(tmp_path))  # opened anew: what was before is gone
+    with pytest.raises(Problem, match="has not been asked"):
+        predict.reveal("pods")
+
+
+def test_a_prediction_shows_itself_only_once(prediction: predict.Prediction) -> None:
+    shown, metadata = DisplayFormatter().format(prediction)
+    assert (shown, metadata) == ({}, {})
+
+
+def test_a_question_with_a_typo_gets_the_nearest_name() -> None:
+    with pytest.raises(Problem) as caught:
+        question("deployments", "lost-pods")
+    assert caught.value.then == "did you mean 'lost-pod'?"
 
 
 def test_an_option_that_is_none_is_refused(prediction: predict.Prediction) -> None:

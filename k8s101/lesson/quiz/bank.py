@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, cast
 
@@ -160,5 +161,7 @@ def _find(slug: str, name: str, table: str, what: str) -> object:
     for entry in entries:
         if entry.name == name:
             return entry
-    known = ", ".join(entry.name for entry in entries) or "none"
-    raise Problem(f"lesson {slug} has no {what} {name!r}", where="this cell", then=f"use one of: {known}")
+    known = [entry.name for entry in entries]
+    near = get_close_matches(name, known, 1)
+    then = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(known) or 'none'}"
+    raise Problem(f"lesson {slug} has no {what} {name!r}", where="this cell", then=then)

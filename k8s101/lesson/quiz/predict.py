@@ -21,6 +21,14 @@ class Prediction:
         self.chosen: str | None = None
         self._api = api
         self._before = Before.of(api)
+        self._right: str | None = None
+
+    def belongs_to(self, api: Api) -> bool:
+        """Tell whether it was asked since this lesson was opened."""
+        return self._api is api
+
+    def _ipython_display_(self) -> None:
+        """Show nothing: what there is to see was shown when the question was asked."""
 
     def choose(self, key: str) -> None:
         """Commit to an option; until the answer is out it may be changed.
@@ -34,16 +42,26 @@ class Prediction:
         self.chosen = key
 
     def answer(self) -> None:
-        """Print the option that the cluster has proved right, and why."""
-        right = self.question.answer(self._before, self._api)
+        """Print the option that the cluster has proved right, and why; a second time says the same.
+
+        Raises:
+            Problem: the cluster did something that is no option.
+        """
+        if self._right is None:
+            self._right = self.question.answer(self._before, self._api)
+        right = self._right
         print(verdict(self.question, right, self.chosen))
         if self.chosen is not None:
             outcome = "right" if self.chosen == right else "wrong"
             progress.record(self._api.slug, "predict", self.question.name, outcome)
 
 
+_asked: dict[str, Prediction] = {}
+"""By name, what was asked last."""
+
+
 def predict(name: str) -> Prediction:
-    """Ask a question of this lesson; `.answer()` of the result, after the run, tells who was right.
+    """Ask a question of this lesson; `reveal(name)`, after the run, tells the answer.
 
     Interactively this shows the options to choose from, else it prints one line.
 
@@ -61,7 +79,29 @@ def predict(name: str) -> Prediction:
         choice(asked.question, asked.choose)
     else:
         print(one_line(asked.question))
+    _asked[name] = asked
     return asked
+
+
+def reveal(name: str) -> None:
+    """Print the answer to a question that `predict` asked, as the cluster has given it, and why it is so.
+
+    Args:
+        name: the question's name.
+
+    Raises:
+        Problem: the lesson has no such question, or it was not asked.
+    """
+    api = current()
+    asked = question(api.slug, name)
+    prediction = _asked.get(name)
+    if prediction is None or not prediction.belongs_to(api):
+        raise Problem(
+            f"the question {asked.name!r} has not been asked yet, and its answer depends on what was before",
+            where="this notebook",
+            then=f'run the cell with predict("{name}"), then the cells below it',
+        )
+    prediction.answer()
 
 
 def recall(*names: str) -> None:
