@@ -19,7 +19,8 @@ from k8s101.errors import Problem
 from k8s101.notebook.tags import CODE_TAGS, PARTS, ROLES
 
 TEMPLATE = "template"
-NEEDS_LINE = re.compile(r"%%needs\b[ \t]*(.*)")
+MAGIC_LINE = re.compile(r"%%(\w+)[ \t]*(.*)")
+NEEDS_OPTION = re.compile(r"--needs[ =](.*)")
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,17 @@ class Cell:
     @property
     def part(self) -> str | None:
         """The part of the frame that this cell belongs to by its own tag."""
-        return next((tag for tag in self.tags if tag in PARTS), None)
+        return next((tag for tag in self.tags if tag in PARTS), "step" if "break-it" in self.tags else None)
 
     @property
     def role(self) -> str | None:
         """What the cell does inside its part."""
         return next((tag for tag in self.tags if tag in ROLES or (self.is_code and tag in CODE_TAGS)), None)
+
+    @property
+    def acts(self) -> bool:
+        """Whether the cell does a step's work, as opposed to asking and showing."""
+        return self.is_code and self.role == "run"
 
     @property
     def outputs(self) -> list[NotebookNode]:
@@ -153,18 +159,53 @@ class Cell:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities on the cell's `%%needs` line."""
-        match = NEEDS_LINE.match(self.source)
-        return frozenset(split_names(match.group(1))) if match and self.is_code else frozenset()
+        """The capabilities on the cell's `%%needs` line, or behind `%%bash --needs`."""
+        name, rest = self._magic
+        if name == "bash" and (option := NEEDS_OPTION.match(rest)):
+            rest = option.group(1)
+        elif name != "needs":
+            return frozenset()
+        return frozenset(split_names(rest))
+
+    @property
+    def _magic(self) -> tuple[str, str]:
+        match = MAGIC_LINE.match(self.source) if self.is_code else None
+        return (match.group(1), match.group(2)) if match else ("", "")
+
+    @property
+    def magic(self) -> str:
+        """The name on the cell's first line behind `%%`, empty if there is none."""
+        return self._magic[0]
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether the cell is one for bash."""
+        return self.magic == "bash"
+
+    @property
+    def written_file(self) -> str | None:
+        """The file that a `%%writefile` cell writes."""
+        name, rest = self._magic
+        return rest.split()[-1] if name == "writefile" and rest else None
+
+    @property
+    def language(self) -> str:
+        """What the cell is written in: `python`, `bash` or `yaml`."""
+        return {"bash": "bash", "writefile": "yaml"}.get(self.magic, "python")
+
+    @property
+    def body(self) -> str:
+        """The source without its `%%` line, which becomes an empty line."""
+        return MAGIC_LINE.sub("", self.source, count=1) if self.magic else self.source
 
     @property
     def python(self) -> str:
-        """The source without its `%%needs` line, which becomes an empty line."""
-        return NEEDS_LINE.sub("", self.source, count=1) if self.needs else self.source
+        """The Python of the cell, empty if it is written in something else."""
+        return self.body if self.magic in ("", "needs") and self.is_code else ""
 
 
 def split_names(line: str) -> list[str]:
-    """Return the capability names of a `%%needs` line, separated by commas or blanks."""
+    """Return capability names that are separated by commas or blanks."""
     return [name for name in re.split(r"[,\s]+", line.strip()) if name]
 
 

@@ -36,6 +36,7 @@ from k8s101.notebook.environment import (
     teach_kernels,
 )
 from k8s101.notebook.normalise import normalise, title_for
+from k8s101.notebook.timing import Stopwatch
 
 REFERENCE = "nodes"
 
@@ -84,7 +85,7 @@ def without_outputs(nb: NotebookNode) -> NotebookNode:
 
 
 def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
-    """Run all cells in a fresh kernel in the notebooks' directory; outputs replace those in `nb`.
+    """Run all cells in a fresh kernel in the notebooks' directory; outputs and seconds replace those in `nb`.
 
     Args:
         nb: the notebook, changed in place.
@@ -99,6 +100,7 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
     with _progress() as progress, tempfile.TemporaryDirectory(prefix="k8s101-") as ipython_dir:
         task = progress.add_task(path.stem, total=len(nb.cells))
         at = 0
+        watch = Stopwatch()
 
         def started(cell: NotebookNode, cell_index: int) -> None:
             nonlocal at
@@ -116,6 +118,8 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
             raise_on_iopub_timeout=True,
             resources={"metadata": {"path": str(tree.notebooks)}},
             on_cell_start=started,
+            on_cell_execute=watch.start,
+            on_cell_complete=watch.stop,
         )
         try:
             client.execute(env=kernel_environment(ipython_dir))

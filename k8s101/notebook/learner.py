@@ -13,9 +13,9 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from k8s101.cluster.values.settings import invoking_user
-from k8s101.notebook.document import Tree, cells, make_cell, number_of, read, render, write_atomically
+from k8s101.notebook.document import Cell, Tree, cells, make_cell, number_of, read, render, write_atomically
 from k8s101.notebook.execute import without_outputs
-from k8s101.notebook.normalise import normalise
+from k8s101.notebook.normalise import KEPT_METADATA, normalise
 
 KEY = "k8s101"
 """Notebook metadata of ours; JupyterLab keeps it when it saves."""
@@ -88,18 +88,21 @@ def learner_copy(nb: NotebookNode, number: str) -> NotebookNode:
     result = without_outputs(normalise(nb, number))
     for index, cell in enumerate(cells(result)):
         if cell.is_code and "solution" in cell.tags:
-            result.cells[index] = make_cell("markdown", _folded(cell.source), cell.id, cell.tags)
+            folded = make_cell("markdown", _folded(cell), cell.id, cell.tags)
+            folded.metadata |= {name: cell.raw.metadata[name] for name in KEPT_METADATA if name in cell.raw.metadata}
+            result.cells[index] = folded
         elif cell.is_markdown:
             cell.raw.source = _adapt_links(cell.source)
     result.metadata[KEY] = {"generated": content_hash(result), "origin": _digest(render(result))}
     return result
 
 
-def _folded(source: str) -> str:
+def _folded(cell: Cell) -> str:
     fence = "```"
-    while fence in source:
+    while fence in cell.source:
         fence += "`"
-    return f"<details>\n<summary>Solution</summary>\n\n{fence}python\n{source}\n{fence}\n\n</details>"
+    text = f"{fence}{cell.language}\n{cell.source}\n{fence}"
+    return f"<details>\n<summary>Solution</summary>\n\n{text}\n\n</details>"
 
 
 def _adapt_links(source: str) -> str:

@@ -15,6 +15,9 @@ from k8s101.notebook.lessons import Lessons
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KEPT_METADATA = ("presenter", "seconds")
+"""What a presenter says at a cell, and how long it takes."""
+
 PAPERMILL_TAGS = frozenset({"injected-parameters", "papermill-error-cell-tag"})
 
 MACHINE_MADE = re.compile(r"[0-9a-f]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -75,7 +78,7 @@ def _own_id(cell: NotebookNode, number: str) -> str:
     bare = OTHER_MODULE.sub("", current, count=1)
     if _well_formed(bare) and not MACHINE_MADE.fullmatch(current):
         return f"{number}-{bare}"[:60].rstrip("-")
-    text = re.sub(r"^(%%needs.*|from .*|import .*)$", "", cell.source, flags=re.MULTILINE)
+    text = re.sub(r"^(%%.*|from .*|import .*)$", "", cell.source, flags=re.MULTILINE)
     words = re.findall(r"[a-z0-9]+", text.lower())[:WORDS_IN_ID] or [str(cell.cell_type)]
     return "-".join([number, *words])[:60].rstrip("-")
 
@@ -89,6 +92,7 @@ def _cell_metadata(cell: NotebookNode) -> NotebookNode:
     metadata: dict[str, Any] = {"tags": tags} if tags else {}
     if cell.cell_type == "code" and "solution" in tags:
         metadata["jupyter"] = {"source_hidden": True}
+    metadata |= {name: cell.metadata[name] for name in KEPT_METADATA if name in cell.metadata}
     return NotebookNode(metadata)
 
 

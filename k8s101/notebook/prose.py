@@ -21,14 +21,20 @@ class Prose:
         links: targets of links.
         images: source and alternative text (None if absent) of each picture.
         items: number of list items.
+        tables: number of tables.
+        blocks: the text of each code block.
         text: what a reader reads, without code blocks.
+        sentences: the same without code between backticks, paragraph by paragraph.
     """
 
     headings: list[tuple[int, str]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     images: list[tuple[str, str | None]] = field(default_factory=list)
     items: int = 0
+    tables: int = 0
+    blocks: list[str] = field(default_factory=list)
     text: str = ""
+    sentences: str = ""
 
     @property
     def words(self) -> int:
@@ -80,6 +86,10 @@ def parse(markdown: str) -> Prose:
             prose.headings.append((int(token.tag[1]), tokens[position + 1].content))
         elif token.type == "list_item_open":
             prose.items += 1
+        elif token.type == "table_open":
+            prose.tables += 1
+        elif token.type in ("fence", "code_block"):
+            prose.blocks.append(token.content)
         elif token.type == "html_block":
             _take(prose, parse_html(token.content))
         elif token.type == "inline":
@@ -91,6 +101,7 @@ def _inline(prose: Prose, children: list[Token]) -> None:
     for child in children:
         if child.type in ("text", "code_inline"):
             prose.text += child.content
+            prose.sentences += child.content if child.type == "text" else " … "
         elif child.type == "image":
             prose.images.append((str(child.attrGet("src") or ""), child.content))
         elif child.type == "link_open":
@@ -99,10 +110,13 @@ def _inline(prose: Prose, children: list[Token]) -> None:
             _take(prose, parse_html(child.content))
         elif child.type in ("softbreak", "hardbreak"):
             prose.text += " "
+            prose.sentences += " "
     prose.text += " "
+    prose.sentences += "\n"
 
 
 def _take(prose: Prose, other: Prose) -> None:
     prose.links += other.links
     prose.images += other.images
     prose.text += other.text
+    prose.sentences += other.text

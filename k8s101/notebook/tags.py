@@ -1,6 +1,6 @@
 """The whole vocabulary of cell tags: the only place where it is written down.
 
-A code cell bears exactly one tag of `PARTS` or `ROLES`; a Markdown cell may bear none: it then explains.
+A code cell has exactly one tag of `PARTS` or `ROLES`; a Markdown cell may have none: it then explains.
 A part reaches from the first cell with its tag to the first cell of the next part.
 """
 
@@ -10,30 +10,32 @@ import re
 
 PARTS: dict[str, str] = {
     "title": "first cell, Markdown, generated from lessons.yml: heading, minutes, needs, links",
-    "goals": "Markdown: what you will do, 3 to 5 objectives as a list, modules to know before",
-    "prepare": "one code cell: imports, connect(); a Markdown cell before it may bear the tag too",
-    "step": "Markdown with a level-2 heading: opens one of the 3 to 5 steps",
-    "break-it": "Markdown with a level-2 heading: opens the one deliberate failure",
-    "exercise": "Markdown with a heading: opens a task; also the code cell with blanks or for own work",
+    "goals": "Markdown: why this matters, 3 to 5 objectives as a list, modules to know before",
+    "prepare": "one code cell: connect(); a Markdown cell before it may have the tag, too",
+    "step": "Markdown with a level-2 heading: opens one of the 3 to 7 steps",
+    "exercise": "Markdown with a heading: opens one of the three tasks; also the cells for a learner's own work",
+    "own-cluster": "Markdown with a level-2 heading: a table of what differs elsewhere, and the module's commands",
     "clean-up": "Markdown with a level-2 heading, and the code cell that deletes the namespace",
     "key-points": "last cell, Markdown: 3 to 5 sentences, next module, further reading with at most 5 links",
 }
-"""Parts of the module frame, in the order in which they must stand (step and exercise may repeat)."""
+"""Parts of the module frame, in the order in which they must stand (step and exercise repeat)."""
 
 ROLES: dict[str, str] = {
     "recall": "code: recall(...), questions on earlier modules; after goals, before the first step",
-    "predict": "code: predict(...), before the cell that answers it",
-    "run": "code that does the work of a step or looks at its result",
+    "predict": "code: predict(...) alone, before the cell that answers it",
+    "run": "code that does the work of a step or looks at its result; mostly %%bash",
+    "reveal": "code: reveal(...), in the cell after the result, alone or with a picture or a number",
     "draw": "code that shows a picture with draw(...)",
     "timeline": "code that shows a timeline(...)",
     "interactive": "code with a live view; prints one stable line unless K8S101_INTERACTIVE=1",
-    "check": "code: check(...), after an exercise",
+    "check": "code: check(...), after an exercise, and again after its solution",
     "hint": "code or Markdown with a hint for the exercise before it",
     "solution": "code: reference solution; executed in tests, folded in a learner's copy",
 }
 """What a cell does inside a part."""
 
 EXTRAS: dict[str, str] = {
+    "break-it": "beside `step`: in this step something is broken on purpose",
     "nbval-ignore-output": "output is not compared: at most 2 a notebook, each with an assert",
     "nbval-check-output": "output holds on every cluster: also compared with --nbval-lax",
     "parameters": "papermill's parameter cell",
@@ -47,14 +49,14 @@ PREFIXES: dict[str, str] = {
 }
 """Tags with a value: as many as are true."""
 
-UNCOUNTED = frozenset({"recall", "predict", "draw", "timeline", "hint", "solution"})
+UNCOUNTED = frozenset({"recall", "predict", "reveal", "draw", "timeline", "hint", "solution"})
 """Code cells with these roles do not count towards the limit of code cells."""
 
 CODE_TAGS = frozenset(ROLES) | {"prepare", "exercise", "clean-up"}
 """Tags of which a code cell bears exactly one."""
 
-MARKDOWN_ONLY = frozenset({"title", "goals", "step", "break-it", "key-points"})
-CODE_ONLY = frozenset(ROLES) - {"hint"} | frozenset(EXTRAS)
+MARKDOWN_ONLY = frozenset({"title", "goals", "step", "break-it", "own-cluster", "key-points"})
+CODE_ONLY = frozenset(ROLES) - {"hint"} | frozenset(EXTRAS) - {"break-it"}
 
 VALUE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """The form of the value behind a prefix."""

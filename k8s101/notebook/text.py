@@ -20,7 +20,7 @@ def _cell(cell: Cell) -> str:
     mark = f"<!-- {cell.id}: {', '.join(cell.tags) or 'words'} -->"
     if not cell.is_code:
         return f"{mark}\n{cell.source}"
-    blocks = [f"```python\n{cell.source}\n```", *(f"```text\n{text}\n```" for text in _outputs(cell))]
+    blocks = [f"```{cell.language}\n{cell.source}\n```", *(f"```text\n{text}\n```" for text in _outputs(cell))]
     return "\n".join([mark, *blocks])
 
 

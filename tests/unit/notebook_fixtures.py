@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 from k8s101.lesson.cells import recorded
+from k8s101.lesson.quiz.bank import Exercise, Option, Question
 from k8s101.notebook import lessons
 from k8s101.notebook.document import Tree, cells, code_cells, make_cell, read, render, write_atomically
 from k8s101.notebook.normalise import normalise, title_for
@@ -36,6 +38,21 @@ Spec = tuple[str, str, list[str], str]
 """Kind, id, tags, source."""
 
 
+FILLER = " Word after word is read here." * 40
+
+QUIZ = SimpleNamespace(
+    QUESTIONS=[
+        Question(name, "How many?", {key: Option(key, "because") for key in ("one", "two", "three")}, "one")
+        for name in ("one", "two", "three", "four")
+    ],
+    EXERCISES=[
+        Exercise(name, lambda api: None, lambda api: (), ("a nudge", "where to look", "almost all"))
+        for name in ("change", "generate", "repair")
+    ],
+)
+"""What the module asks and checks."""
+
+
 def module_cells() -> list[Spec]:
     """Return the cells of a module that breaks no rule."""
     found: list[Spec] = [
@@ -46,28 +63,53 @@ def module_cells() -> list[Spec]:
             ["goals", "slide:greek"],
             "**You will** roll out.\n\n- create\n- scale\n- undo\n\n**Know before:** [00](00-start.ipynb).",
         ),
-        ("code", "recall", ["recall"], "def ask(): return 'asked'\n\nprint(ask())"),
+        ("code", "recall", ["recall"], "from x import recall\n\nrecall('start/one', 'start/two')"),
         ("markdown", "prepare-words", ["prepare"], "## Prepare\n\nA fresh namespace."),
-        ("code", "prepare", ["prepare"], "import json\n\nname = 'hello'"),
+        ("code", "prepare", ["prepare"], "import json\n\napi = json.loads('{}')"),
     ]
-    for step in range(1, 5):
+    for step, name in enumerate(("one", "two", "three", "four"), start=1):
+        breaks = step == 4
+        tagged = ["run", "slide:deployment", "demo:7"] if breaks else ["run"]
+        show = "%%bash --needs containers\ncat hello.yaml\nkubectl apply -f hello.yaml\n"
+        wait = "%%bash\nkubectl rollout status deployment/hello --timeout=60s\n"
         found += [
-            ("markdown", f"step-{step}", ["step"], f"## Step {step}\n\nOne idea, ![a tree](images/tree.svg)."),
-            ("code", f"ask-{step}", ["predict"], f"print('question {step}')"),
-            ("code", f"make-{step}", ["run"], f"%%needs containers\nmade_{step} = {step}\nprint('made', {step})"),
-            ("code", f"look-{step}", ["run"], f"%%needs containers\nprint(made_{step})"),
-            ("markdown", f"seen-{step}", [], "You saw it."),
+            (
+                "markdown",
+                "break" if breaks else f"step-{step}",
+                ["step", "break-it"] if breaks else ["step"],
+                f"## Step {step}\n\nOne idea, ![a tree](images/tree.svg).",
+            ),
+            ("code", f"ask-{step}", ["predict"], f"predict('{name}')"),
+            ("code", "broken" if breaks else f"list-{step}", tagged, f"{show}echo {step}"),
+            ("code", f"more-{step}", ["run"], f"{wait}echo {step}"),
+        ]
+        if step < 3:
+            made = f"%%needs containers\nmade_{step} = api.core.list_node()\nprint('made', {step})"
+            found.append(("code", f"make-{step}", ["run"], made))
+        if step == 1:
+            found.append(("code", "look-1", ["run"], "%%needs containers\nprint(made_1, api)"))
+        found += [
+            ("code", f"reveal-{step}", ["reveal"], f"reveal('{name}')\ndraw('deployment/hello')"),
+            ("markdown", f"seen-{step}", [], f"You saw it.{FILLER}"),
+        ]
+    for task, name in (("", "change"), ("-2", "generate"), ("-3", "repair")):
+        rows = ["slide:rate", "corrected:rate"] if name == "repair" else []
+        again = "check-again" if name == "repair" else f"check-again{task or '-1'}"
+        found += [
+            ("markdown", f"task{task}", ["exercise"], "## Exercise\n\nMake four."),
+            ("code", f"own{task}", ["exercise"], f"%%writefile {name}.yaml\nkind: Deployment"),
+            ("code", f"check{task}", ["check"], f"check('{name}')"),
+            ("code", f"hint{task}", ["hint"], f"hint('{name}')"),
+            ("code", f"solution{task}", ["solution"], f"%%bash\nkubectl apply -f {name}.yaml"),
+            ("code", again, ["check", *rows], f"check('{name}')"),
         ]
     found += [
-        ("markdown", "break", ["break-it"], "## Break it\n\nA bad release."),
-        ("code", "ask-break", ["predict"], "print('what happens?')"),
-        ("code", "broken", ["run", "slide:deployment", "demo:7"], "path = '../manifests/06-deployments/hello.yaml'"),
-        ("markdown", "task", ["exercise"], "## Exercise\n\nMake four."),
-        ("code", "own", ["exercise"], "replicas = ..."),
-        ("code", "check", ["check"], "print('not attempted')"),
-        ("code", "hint", ["hint"], "print('look at replicas')"),
-        ("code", "solution", ["solution"], "replicas = 4"),
-        ("code", "check-again", ["check", "slide:rate", "corrected:rate"], "print('four', replicas)"),
+        (
+            "markdown",
+            "own-cluster",
+            ["own-cluster"],
+            "## On your own cluster\n\n| here | elsewhere |\n|---|---|\n| a | b |\n\n```\nkubectl get pods\n```",
+        ),
         ("markdown", "clean", ["clean-up"], "## Clean up\n\nThe namespace goes."),
         ("code", "clean-up", ["clean-up"], "print('deleted')"),
         (
@@ -101,6 +143,10 @@ def write_notebook(tree: Tree, name: str, specs: list[Spec]) -> Path:
     for cell in code_cells(nb):
         cell.raw.execution_count = 1
         cell.raw.outputs = [stream(f"{cell.id}\n")]
+        cell.raw.metadata.seconds = 1
+    for cell in cells(nb):
+        if cell.part == "step":
+            cell.raw.metadata.presenter = {"say": "It takes a moment.", "wrong": "one"}
     path = tree.notebooks / name
     title = title_for(number, lessons.load(tree.notebooks / "lessons.yml"))
     write_atomically(path, render(normalise(nb, number, title)))

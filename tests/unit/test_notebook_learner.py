@@ -45,7 +45,11 @@ def test_a_copy_holds_no_answer(tree: Tree, target: Path) -> None:
     assert not any(cell.outputs or cell.count for cell in copied.values())
     solution = copied["06-solution"]
     assert solution.is_markdown
-    assert solution.source == ("<details>\n<summary>Solution</summary>\n\n```python\nreplicas = 4\n```\n\n</details>")
+    assert solution.source == (
+        "<details>\n<summary>Solution</summary>\n\n```bash\n%%bash\nkubectl apply -f change.yaml\n```\n\n</details>"
+    )
+    assert copied["06-step-1"].raw.metadata.presenter == stored["06-step-1"].raw.metadata.presenter
+    assert solution.raw.metadata.seconds == 1
 
 
 def test_code_of_a_copy_is_the_committed_code(tree: Tree, target: Path) -> None:

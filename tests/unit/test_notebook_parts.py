@@ -170,8 +170,9 @@ def test_faults_in_coverage_are_said(tree: Tree, change: tuple[str, str]) -> Non
 
 def test_text_shows_cells_and_outputs(tree: Tree) -> None:
     text = as_text(load(tree))
-    assert "<!-- 06-make-1: run -->\n```python\n%%needs containers\nmade_1 = 1\n" in text
+    assert "<!-- 06-make-1: run -->\n```python\n%%needs containers\nmade_1 = api.core" in text
     assert "```text\n06-make-1\n```" in text
+    assert "<!-- 06-more-1: run -->\n```bash\n%%bash\nkubectl rollout status" in text
     assert "## Step 1" in text
 
 

@@ -1,13 +1,15 @@
-"""The template of a module: one question of each kind and one exercise, for authors to copy."""
+"""The template of a module: questions and exercises of each kind, for authors to copy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
-from k8s101.lesson.quiz.checking import expect
+from k8s101.lesson.quiz.checking import begun, existing, expect, same_version, settles
 
 
 def _tree(before: Before, api: Api) -> str:
@@ -39,7 +41,7 @@ QUESTIONS = (
         "Which component keeps every object?",
         {
             "etcd": Option("etcd", "all others keep copies at most"),
-            "kubelet": Option("kubelet", "It knows the Pods of its own node only."),
+            "kubelet": Option("kubelet", "It knows only the Pods of its own node."),
             "scheduler": Option("scheduler", "It only picks a node for each new Pod."),
         },
         "etcd",
@@ -58,17 +60,17 @@ QUESTIONS = (
         "lost",
         "You delete one of the two Pods. What do you find a few seconds later?",
         {
-            "lost": Option("one Pod is left", "You asked for two, and that wish still stands."),
+            "lost": Option("one Pod is left", "You asked for two, and the Deployment still says so."),
             "same": Option("the same Pod comes back", "A deleted Pod never comes back."),
-            "new": Option("a new Pod takes its place", "the ReplicaSet counts and makes another"),
+            "new": Option("a new Pod takes its place", "the ReplicaSet's controller counts and creates another"),
         },
         _lost,
     ),
     Question(
         "log",
-        "You ask for the log of the Deployment. Whose lines come?",
+        "You ask for the log of the Deployment. Whose lines do you get?",
         {
-            "all": Option("of all its Pods", "For all of them, choose them by label."),
+            "all": Option("of all its Pods", "To get all of them, choose the Pods by label."),
             "one": Option("of one of its Pods", "kubectl picks one, which is rarely what you want"),
             "none": Option("of nobody: a Deployment has no log", "It has none, but kubectl goes on to its Pods."),
         },
@@ -78,37 +80,83 @@ QUESTIONS = (
         "image",
         "You ask for a version that does not exist. What happens?",
         {
-            "refused": Option("nothing: the API refuses it", "The API server does not look for images."),
+            "refused": Option("the API server refuses it", "The API server does not look for images."),
             "waits": Option(
-                "the Pods wait, without a container",
-                "only the node's runtime looks for the image, and does not find it",
+                "a new Pod waits without a container",
+                "only the node's container runtime looks for the image, and does not find it",
             ),
-            "gone": Option("all Pods go", "Old Pods stay until new ones are ready."),
+            "gone": Option("all Pods are deleted", "Old Pods stay until new ones are ready."),
         },
         _image,
     ),
 )
 
 
-def _scaled_begun(api: Api) -> str | None:
+def _pods(api: Api, name: str) -> list[Object]:
+    return [pod for pod in pods_of(api, existing(api, f"deployment/{name}")) if ready(pod)]
+
+
+def _change_begun(api: Api) -> str | None:
     wanted = int((api.get("deployment/hello") or {}).get("spec", {}).get("replicas", 0))
     return None if wanted > 2 else "hello still has two copies, or none"
 
 
-def _scaled(api: Api) -> Iterator[Finding]:
-    count = sum(1 for pod in api.list("Pod", "app=hello") if ready(pod))
-    yield expect(count == 3, f"hello has {count} ready Pods", f"hello has {count} ready Pods, the task wants 3")
+def _changed(api: Api) -> Iterator[Finding]:
+    yield settles("deployment/hello", "hello has rolled out")
+    count = len(_pods(api, "hello"))
+    yield expect(count == 3, f"it has {count} ready Pods", f"it has {count} ready Pods, the task asks for 3")
+
+
+def _generated(api: Api) -> Iterator[Finding]:
+    yield settles("deployment/web", "web has rolled out")
+    pods = _pods(api, "web")
+    yield expect(len(pods) == 2, "it has 2 ready Pods", f"it has {len(pods)} ready Pods, the task asks for 2")
+    yield same_version(pods, "1.1.0")
+    cpu = pods[0]["spec"]["containers"][0].get("resources", {}).get("requests", {}).get("cpu", "no")
+    yield expect(cpu == "20m", "each requests 20m of CPU", f"each requests {cpu} CPU, the task asks for 20m")
+
+
+def _repair_begun(api: Api) -> str | None:
+    shop = api.get("deployment/shop")
+    if shop is None:
+        return "there is no Deployment shop yet"
+    return None if shop["metadata"]["generation"] > 1 else "shop is as your colleague left it"
+
+
+def _repaired(api: Api) -> Iterator[Finding]:
+    # nothing here may name the cause: to find it is the task
+    yield expect(_pods(api, "shop"), "shop is ready", "shop has no ready Pod yet")
 
 
 EXERCISES = (
     Exercise(
-        "three",
-        _scaled_begun,
-        _scaled,
+        "change",
+        _change_begun,
+        _changed,
         (
-            "Which number in the manifest says how many?",
-            "It is spec.replicas of deployment/hello; there is a command that changes only that.",
-            'kubectl("scale deployment hello --replicas=3")',
+            "Which number in the manifest says how many copies there are?",
+            "It is spec.replicas. After a change the file must be applied again.",
+            "Write replicas: 3, run the cell, then run: kubectl apply -f three.yaml",
+        ),
+    ),
+    Exercise(
+        "generate",
+        begun("Deployment", "web"),
+        _generated,
+        (
+            "The generated file lacks two things: the number of copies, and a request.",
+            "kubectl explain deployment.spec.template.spec.containers.resources names the fields.",
+            "Set replicas: 2, and resources: {requests: {cpu: 20m}} in the container; then kubectl apply -f web.yaml",
+        ),
+    ),
+    Exercise(
+        "repair",
+        _repair_begun,
+        _repaired,
+        (
+            "Go down from the Deployment to its Pods: who complains?",
+            "kubectl describe pods -l app=shop shows events. What do they say about the probe?",
+            "The app listens on port 8000. Change the port of the readiness probe.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Rules on the Python of code cells."""
+"""Rules on code cells, most of them on Python."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import ast
 import re
 from collections.abc import Iterator
 
-from k8s101.notebook.document import Cell
+from k8s101.notebook.lint.calls import tree
+from k8s101.notebook.lint.limits import IGNORED_CELLS, LINES
 from k8s101.notebook.lint.module import Hit, Module, Rule
 
-LINES = 12
-EASY_LINES = 6
-IGNORED_CELLS = 2
-
 SHELL_ESCAPE = re.compile(r"^\s*(?:[\w, ]+=\s*)?!", re.MULTILINE)
-MAGIC = re.compile(r"^\s*%{1,2}(?!needs\b)\w+", re.MULTILINE)
-SLEEP_IN_COMMAND = re.compile(r"(?:^|[;&|]\s*|\bsh -c ['\"]?)sleep\b")
+MAGIC = re.compile(r"^\s*%{1,2}\w+", re.MULTILINE)
+MAGICS = frozenset({"", "needs", "bash", "writefile"})
+SLEEP_IN_COMMAND = re.compile(r"(?:^|[;&|]\s*|\bsh -c ['\"]?)sleep\b", re.MULTILINE)
 COMMANDS = frozenset({"sh", "kubectl"})
 
 FORBIDDEN = {
-    "subprocess": "its output is lost under nbval; use sh(…)",
-    "os.system": "its exit code is lost; use sh(…)",
-    "os.popen": "its exit code is lost; use sh(…)",
-    "get_ipython": "it hides what runs; use sh(…) or plain Python",
-    "time.sleep": "wait for a condition with wait_for(…)",
-    "asyncio.sleep": "wait for a condition with wait_for(…)",
-    "sleep": "wait for a condition with wait_for(…)",
+    "subprocess": "its output is lost under nbval; use a %%bash cell",
+    "os.system": "its exit code is lost; use a %%bash cell",
+    "os.popen": "its exit code is lost; use a %%bash cell",
+    "get_ipython": "it hides what runs; use %%bash or plain Python",
+    "time.sleep": "wait for a condition: kubectl wait, a watch, .wait(…)",
+    "asyncio.sleep": "wait for a condition: kubectl wait, a watch, .wait(…)",
+    "sleep": "wait for a condition: kubectl wait, a watch, .wait(…)",
     "clear_output": "nbval keeps what was cleared; print the final state once",
     "update_display": "nbval keeps the first state; print the final state once",
     "sys.exit": "papermill takes it for success; let an assert fail",
@@ -36,42 +34,37 @@ FORBIDDEN = {
 """Names that no cell uses, and what to do instead."""
 
 
-def _tree(cell: Cell) -> ast.Module | None:
-    try:
-        return ast.parse(cell.python)
-    except SyntaxError:
-        return None
-
-
-def python_only(module: Module) -> Iterator[Hit]:
-    """Plain Python, no shell escapes and no magics but `%%needs`."""
+def known_magics(module: Module) -> Iterator[Hit]:
+    """Plain Python, `%%bash` or `%%writefile`; no shell escapes and no other magics but `%%needs`."""
     for cell in module.code:
-        if SHELL_ESCAPE.search(cell.source):
-            yield cell, "a shell escape (!) loses the exit code", "use sh(…) or kubectl(…)"
-        elif match := MAGIC.search(cell.source):
-            yield cell, f"magic {match.group().strip()}", "use plain Python; only %%needs is allowed"
-        elif _tree(cell) is None:
+        if cell.magic not in MAGICS:
+            yield cell, f"magic %%{cell.magic}", "use %%bash, %%writefile, %%needs or plain Python"
+        elif SHELL_ESCAPE.search(cell.python):
+            yield cell, "a shell escape (!) loses the exit code", "use a %%bash cell"
+        elif match := MAGIC.search(cell.python):
+            yield cell, f"magic {match.group().strip()}", "only the first line of a cell may be one"
+        elif tree(cell) is None:
             yield cell, "the cell is not Python", "correct the syntax"
 
 
 def not_empty(module: Module) -> Iterator[Hit]:
     """No empty code cells: tools skip them and count them differently."""
     for cell in module.code:
-        if not cell.python.strip():
+        if not cell.body.strip():
             yield cell, "empty code cell", "write ... for the learner to replace, or remove it"
 
 
 def forbidden_names(module: Module) -> Iterator[Hit]:
     """Nothing that hides failures, waits blindly or redraws."""
     for cell in module.code:
-        tree = _tree(cell)
-        for name in sorted(_names_used(tree) & FORBIDDEN.keys()) if tree else ():
+        parsed = tree(cell)
+        for name in sorted(_names_used(parsed) & FORBIDDEN.keys()) if parsed else ():
             yield cell, f"{name} is not used in lessons", FORBIDDEN[name]
 
 
-def _names_used(tree: ast.Module) -> set[str]:
+def _names_used(parsed: ast.Module) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -86,21 +79,23 @@ def _names_used(tree: ast.Module) -> set[str]:
 def no_updating_displays(module: Module) -> Iterator[Hit]:
     """No display that changes later: strict comparison sees only its first state."""
     for cell in module.code:
-        tree = _tree(cell)
-        for node in ast.walk(tree) if tree else ():
+        parsed = tree(cell)
+        for node in ast.walk(parsed) if parsed else ():
             if isinstance(node, ast.Call) and any(word.arg == "display_id" for word in node.keywords):
                 yield cell, "a display with display_id", "show the final state once"
 
 
 def no_sleep_in_commands(module: Module) -> Iterator[Hit]:
-    """No fixed sleep inside a shell command either."""
+    """No fixed sleep inside a shell command either; one in a loop that looks at something is none."""
     for cell in module.code:
-        tree = _tree(cell)
-        for node in ast.walk(tree) if tree else ():
+        if cell.is_shell and SLEEP_IN_COMMAND.search(cell.body):
+            yield cell, "sleep in a command", "wait for a condition: kubectl wait … --timeout=60s"
+        parsed = tree(cell)
+        for node in ast.walk(parsed) if parsed else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in COMMANDS:
                 texts = [text for text in ast.walk(node) if isinstance(text, ast.Constant)]
                 if any(isinstance(text.value, str) and SLEEP_IN_COMMAND.search(text.value) for text in texts):
-                    yield cell, "sleep in a command", "wait for a condition with wait_for(…)"
+                    yield cell, "sleep in a command", "wait for a condition: kubectl wait, a watch, .wait(…)"
 
 
 def no_final_semicolon(module: Module) -> Iterator[Hit]:
@@ -116,34 +111,24 @@ def ignored_outputs(module: Module) -> Iterator[Hit]:
     if len(ignored) > IGNORED_CELLS:
         yield ignored[-1], f"{len(ignored)} cells with ignored output", f"make {IGNORED_CELLS} do"
     for cell in ignored:
-        tree = _tree(cell)
-        if tree and not any(isinstance(node, ast.Assert) for node in ast.walk(tree)):
+        parsed = tree(cell)
+        if parsed and not any(isinstance(node, ast.Assert) for node in ast.walk(parsed)):
             yield cell, "ignored output without an assert", "assert what must hold"
 
 
 def cell_length(module: Module) -> Iterator[Hit]:
-    """At most twelve lines of code in a cell."""
-    for cell, lines in _lengths(module):
-        if lines > LINES:
+    """At most twelve lines of code in a cell; a file that it writes may be longer."""
+    for cell in module.code:
+        lines = sum(1 for line in cell.source.splitlines() if line.strip())
+        if lines > LINES and cell.written_file is None:
             yield cell, f"{lines} lines of code", f"split the cell, {LINES} at the very most"
-
-
-def easy_length(module: Module) -> Iterator[Hit]:
-    """Six lines are easy to read at a glance."""
-    for cell, lines in _lengths(module):
-        if EASY_LINES < lines <= LINES:
-            yield cell, f"{lines} lines of code", f"{EASY_LINES} are easy to read"
-
-
-def _lengths(module: Module) -> list[tuple[Cell, int]]:
-    return [(cell, sum(1 for line in cell.source.splitlines() if line.strip())) for cell in module.code]
 
 
 def paths_exist(module: Module) -> Iterator[Hit]:
     """Files that a cell names are there."""
     for cell in module.code:
-        tree = _tree(cell)
-        for node in ast.walk(tree) if tree else ():
+        parsed = tree(cell)
+        for node in ast.walk(parsed) if parsed else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 path = node.value
                 names_file = path.startswith("../") or path.endswith((".yaml", ".yml"))
@@ -158,7 +143,7 @@ def _exists(module: Module, path: str) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    python_only,
+    known_magics,
     not_empty,
     forbidden_names,
     no_updating_displays,
@@ -166,7 +151,5 @@ RULES: tuple[Rule, ...] = (
     no_final_semicolon,
     ignored_outputs,
     cell_length,
-    easy_length,
     paths_exist,
 )
-WARNINGS: tuple[Rule, ...] = (easy_length,)

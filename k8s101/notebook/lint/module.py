@@ -9,7 +9,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from k8s101.notebook import lessons
 from k8s101.notebook.document import TEMPLATE, Cell, Tree, cells, number_of
+from k8s101.notebook.lessons import Lesson
 from k8s101.notebook.prose import Prose, parse
 
 Hit = tuple[Cell | None, str, str]
@@ -66,6 +68,16 @@ class Module:
         return self.number == TEMPLATE
 
     @cached_property
+    def lesson(self) -> Lesson | None:
+        """What lessons.yml says about the module."""
+        return lessons.load(self.tree.notebooks / "lessons.yml").find(self.number)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the page is not rewritten yet, so that the former frame holds for it."""
+        return self.lesson is not None and self.lesson.frame == lessons.OLD_FRAME
+
+    @cached_property
     def cells(self) -> list[Cell]:
         """All cells."""
         return cells(self.nb)
@@ -81,6 +93,11 @@ class Module:
         return [(cell, parse(cell.source)) for cell in self.cells if cell.is_markdown]
 
     @cached_property
+    def acting(self) -> list[Cell]:
+        """The cells of steps that do a step's work."""
+        return [cell for opening, section in self.sections if opening.part == "step" for cell in section if cell.acts]
+
+    @cached_property
     def sections(self) -> list[tuple[Cell, list[Cell]]]:
         """Each cell that opens a part, with the cells up to the next such cell."""
         found: list[tuple[Cell, list[Cell]]] = []
@@ -93,7 +110,7 @@ class Module:
         return found
 
     def with_tag(self, tag: str) -> list[Cell]:
-        """Return the cells that bear a tag."""
+        """Return the cells that have a tag."""
         return [cell for cell in self.cells if tag in cell.tags]
 
 

@@ -25,8 +25,12 @@ def needs_after_prepare(module: Module) -> Iterator[Hit]:
 def needs_first_line(module: Module) -> Iterator[Hit]:
     """The line comes first, and names something."""
     for cell in module.code:
-        if "%%needs" in cell.source and not cell.needs:
-            yield cell, "%%needs is not a complete first line", "begin the cell with: %%needs containers"
+        if ("%%needs" in cell.source or "--needs" in cell.source) and not cell.needs:
+            yield (
+                cell,
+                "%%needs is not a complete first line",
+                "write %%needs containers, or %%bash --needs containers",
+            )
 
 
 def needs_carried_on(module: Module) -> Iterator[Hit]:
@@ -36,7 +40,7 @@ def needs_carried_on(module: Module) -> Iterator[Hit]:
         try:
             defined, used = names(cell.python)
         except SyntaxError:
-            continue  # python_only reports it
+            continue  # known_magics reports it
         for name in sorted(used & made_by.keys()):
             maker, needs = made_by[name]
             if not needs <= cell.needs:
@@ -83,7 +87,7 @@ def needs_of_module(module: Module) -> Iterator[Hit]:
 def needs_for_names(module: Module) -> Iterator[Hit]:
     """Only our own nodes are called worker-1; a cell for every cluster finds out what they are called."""
     for cell in module.code:
-        if OWN_NODE.search(cell.python) and "node_faults" not in cell.needs:
+        if OWN_NODE.search(cell.body) and "node_faults" not in cell.needs:
             yield cell, "names a node, and other clusters have other names", "take a name from the API, such as min(…)"
 
 

@@ -5,16 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 from k8s101.notebook.document import Tree, read
-from k8s101.notebook.lint import code, frame, needs, outputs, prose
+from k8s101.notebook.lint import (
+    code,
+    exercises,
+    frame,
+    needs,
+    old,
+    outputs,
+    presenter,
+    prose,
+    series,
+    shell,
+    sizes,
+    steps,
+    style,
+)
 from k8s101.notebook.lint.module import Finding, Module, Rule
 
-PARTS = (frame, prose, code, needs, outputs)
+SHARED = (frame, prose, code, needs, outputs)
+"""Rules that hold for every page."""
+
+NEW = (sizes, steps, exercises, shell, presenter, series, style)
+"""Rules of the frame, for pages that are written for it."""
+
+OLD = (old,)
+"""Rules of the former frame; they go with the last page that has `frame: old` in lessons.yml."""
 
 
-def rules() -> dict[str, tuple[Rule, bool]]:
-    """Return every rule by name, with whether it only warns."""
+def rules(*, is_old: bool = False) -> dict[str, tuple[Rule, bool]]:
+    """Return every rule that holds for a page by name, with whether it only warns.
+
+    Args:
+        is_old: whether the page is not rewritten yet.
+    """
     found: dict[str, tuple[Rule, bool]] = {}
-    for part in PARTS:
+    for part in (*SHARED, *(OLD if is_old else NEW)):
         for rule in part.RULES:
             found[rule.__name__] = (rule, rule in getattr(part, "WARNINGS", ()))
     return found
@@ -32,7 +57,7 @@ def lint(path: Path, tree: Tree) -> list[Finding]:
     """
     module = Module(path, read(path), tree)
     found: list[tuple[int, Finding]] = []
-    for name, (rule, warning) in rules().items():
+    for name, (rule, warning) in rules(is_old=module.is_old).items():
         for cell, what, then in rule(module):
             finding = Finding(module.number, cell.id if cell else None, name, what, then, warning)
             found.append((cell.index if cell else -1, finding))
