@@ -15,7 +15,8 @@ from typing import Any
 import requests
 
 from k8s101.errors import Problem
-from k8s101.lesson.api.session import current, split
+from k8s101.lesson.api.links import Link
+from k8s101.lesson.api.session import current, interactive, split
 from k8s101.lesson.api.shell import environment, kubectl_path
 
 READY_SECONDS = 20
@@ -35,8 +36,14 @@ class Forward:
         self._process = process
         self._session = requests.Session()
         self._session.trust_env = False  # proxies must not see requests to this machine
+        self._link: Link | None = None
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         atexit.register(self.close)
+
+    def show_link(self, label: str) -> None:
+        """Show a link that opens this port in the browser until `close`."""
+        self._link = Link(self.port, label)
 
     def get(self, path: str = "/") -> requests.Response:
         """Send a GET request, whatever the status of the answer."""
@@ -72,6 +79,9 @@ class Forward:
     def close(self) -> None:
         """End the forwarding."""
         atexit.unregister(self.close)
+        if self._link:
+            self._link.close()
+            self._link = None
         self._process.terminate()
         self._process.wait(timeout=5)
 
@@ -85,7 +95,7 @@ class Forward:
 
 
 def forward(target: str, port: int) -> Forward:
-    """Forward a free port of 127.0.0.1 to a Pod or Service.
+    """Forward a free port of 127.0.0.1 to a Pod or Service; to a person, also show a link that opens it.
 
     Args:
         target: `kind/name`, for example `service/hello`.
@@ -97,6 +107,14 @@ def forward(target: str, port: int) -> Forward:
     Raises:
         Problem: `kubectl port-forward` ended or did not listen in time.
     """
+    opened = open_forward(target, port)
+    if interactive():
+        opened.show_link(target)
+    return opened
+
+
+def open_forward(target: str, port: int) -> Forward:
+    """Forward a port without a link, for what needs no browser; arguments and result as of `forward`."""
     api = current()
     split(target)
     command = [str(kubectl_path()), f"--namespace={api.namespace}", "port-forward", target, f":{port}"]

@@ -12,7 +12,7 @@ import requests
 from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of, ready_endpoints
-from k8s101.lesson.api.forward import Forward, forward
+from k8s101.lesson.api.forward import Forward, open_forward
 from k8s101.lesson.api.names import ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
@@ -212,7 +212,7 @@ def _asks(pod: Object, probe: str) -> str:
 
 
 def _door(pod: Object) -> Forward:
-    return forward(f"pod/{pod['metadata']['name']}", 8000)
+    return open_forward(f"pod/{pod['metadata']['name']}", 8000)
 
 
 @contextmanager
