@@ -119,7 +119,7 @@ def run(nb: NotebookNode, path: Path, tree: Tree, failed: Path) -> None:
             resources={"metadata": {"path": str(tree.notebooks)}},
             on_cell_start=started,
             on_cell_execute=watch.start,
-            on_cell_complete=watch.stop,
+            on_cell_executed=watch.stop,
         )
         try:
             client.execute(env=kernel_environment(ipython_dir))

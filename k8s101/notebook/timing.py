@@ -40,6 +40,6 @@ class Stopwatch:
         """A cell begins."""
         self._began = time.monotonic()
 
-    def stop(self, cell: NotebookNode, cell_index: int) -> None:
+    def stop(self, cell: NotebookNode, cell_index: int, execute_reply: object) -> None:
         """A cell has ended."""
         cell.metadata[SECONDS] = steady(cell.metadata.get(SECONDS), time.monotonic() - self._began)
