@@ -1,4 +1,4 @@
-"""The derived parts of README.md and docs/: tables of modules, kinds, measurements and floors, and one picture.
+"""The derived parts of README.md, docs/ and tests/: tables, and one picture.
 
 `python -m tools.pages` rewrites them between their markers; with `--check` it only says whether they are true.
 """
@@ -18,10 +18,11 @@ import yaml
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import kinds, lessons
 from k8s101.notebook.document import Tree
-from tools import floors
+from tools import floors, stages
 
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs/architecture.md"
+TESTS = ROOT / "tests/README.md"
 LESSONS = ROOT / "notebooks/lessons.yml"
 RESULTS = ROOT / "benchmarks/results.json"
 
@@ -68,6 +69,7 @@ def binder() -> str:
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"binder": binder, "modules": modules, "kinds": lambda: kinds.table(Tree()), "benchmarks": benchmarks},
     ARCHITECTURE: {"floors": floors.table},
+    TESTS: {"stages": stages.table},
 }
 
 

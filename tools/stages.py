@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
+from k8s101.notebook.lessons import Lesson
 from k8s101.notebook.pool import AT_ONCE
 
 FIRST, NODES, BESIDE = "first", "nodes", "beside"
@@ -41,6 +43,7 @@ class Stage:
 
     Args:
         name: as typed after `--only`.
+        proves: what is known when it has passed.
         lane: with which others it runs in order.
         budget: how long it may take, in seconds; on two processors and with the programs made.
         commands: what it runs.
@@ -52,6 +55,7 @@ class Stage:
     """
 
     name: str
+    proves: str
     lane: str
     budget: int
     commands: tuple[Command, ...]
@@ -110,22 +114,27 @@ def _strict() -> tuple[Command, ...]:
 
 
 def _checks() -> tuple[Command, ...]:
-    modules = [
-        _pytest(
-            *("-m", "cluster", f"tests/notebooks/test_checks_{lesson.number}.py"),
-            name=lesson.number,
-            alone=lesson.alone,
-            after=LATER.get(lesson.number, ""),
-        )
-        for lesson in LANDED
-        if (ROOT / f"tests/notebooks/test_checks_{lesson.number}.py").exists()
-    ]
+    modules = [command for lesson in LANDED for command in _checks_of(lesson)]
     return (_pytest("tests/notebooks/test_template.py", name="template"), *modules)
+
+
+def _checks_of(lesson: Lesson) -> Iterator[Command]:
+    """Yield what tests a module's checks; tests that must be alone may be marked, else the module tells for all."""
+    path = ROOT / f"tests/notebooks/test_checks_{lesson.number}.py"
+    if not path.exists():
+        return
+    file, after = str(path.relative_to(ROOT)), LATER.get(lesson.number, "")
+    if "mark.alone" not in path.read_text():
+        yield _pytest("-m", "cluster", file, name=lesson.number, alone=lesson.alone, after=after)
+        return
+    yield _pytest("-m", "cluster and not alone", file, name=lesson.number, after=after)
+    yield _pytest("-m", "cluster and alone", file, name=f"{lesson.number} alone", alone=True, after=after)
 
 
 STAGES = (
     Stage(
         "check",
+        "format, lint, types, import contracts, notebooks in their committed form, derived pages",
         FIRST,
         60,
         (
@@ -137,19 +146,88 @@ STAGES = (
             _python("tools.pages", "--check"),
         ),
     ),
-    Stage("prepare", FIRST, 60, (_programs(), _python("k8s101.cluster.images.building")), vital=True),
-    Stage("up", FIRST, 30, (_k8s101("down"), _k8s101("up")), vital=True, root=True),
-    Stage("strict", NODES, 480, _strict(), width=AT_ONCE, root=True),
-    Stage("checks", NODES, 480, _checks(), width=AT_ONCE, root=True),
-    Stage("cluster", NODES, 330, (_pytest("tests/cluster"),), root=True),
-    Stage("existing", NODES, 120, (_pytest("tests/existing/test_ours.py"),), root=True),
-    Stage("copies", NODES, 900, (_notebooks("papermill", "--copy"),), extra=True, root=True),
-    Stage("browser", NODES, 900, (_pytest("tests/browser"),), extra=True, root=True),
-    Stage("down", NODES, 10, (_k8s101("down"),), root=True),
+    Stage(
+        "prepare",
+        "the core programs and images can be made; without them nothing goes on",
+        FIRST,
+        60,
+        (_programs(), _python("k8s101.cluster.images.building")),
+        vital=True,
+    ),
+    Stage(
+        "up",
+        "a cluster of real nodes starts and serves an app; without it nothing goes on",
+        FIRST,
+        30,
+        (_k8s101("down"), _k8s101("up")),
+        vital=True,
+        root=True,
+    ),
+    Stage(
+        "strict",
+        "every output of every notebook is what is stored, each in a kernel of its own",
+        NODES,
+        480,
+        _strict(),
+        width=AT_ONCE,
+        root=True,
+    ),
+    Stage(
+        "checks",
+        "every exercise: fails before, passes after the solution and other ways, names the cause of wrong answers",
+        NODES,
+        480,
+        _checks(),
+        width=AT_ONCE,
+        root=True,
+    ),
+    Stage(
+        "cluster",
+        "networking, DNS, storage, security, repair, reset, add-ons, on one real cluster",
+        NODES,
+        330,
+        (_pytest("tests/cluster"),),
+        root=True,
+    ),
+    Stage(
+        "existing",
+        "a cluster of which only the kubeconfig is known serves 00 and 06; nothing else in it is touched",
+        NODES,
+        120,
+        (_pytest("tests/existing/test_ours.py"),),
+        root=True,
+    ),
+    Stage(
+        "copies",
+        "every notebook and every learner's copy runs end to end on real nodes",
+        NODES,
+        900,
+        (_notebooks("papermill", "--copy"),),
+        extra=True,
+        root=True,
+    ),
+    Stage(
+        "browser",
+        "JupyterLab in Chromium: every module by keyboard",
+        NODES,
+        900,
+        (_pytest("tests/browser"),),
+        extra=True,
+        root=True,
+    ),
+    Stage("down", "the cluster goes", NODES, 10, (_k8s101("down"),), root=True),
     # alone with what is niced: it has one processor, and lessons have deadlines
-    Stage("guest", NODES, 480, (_pytest(GUEST, "-s", after="guest"),), root=True),
+    Stage(
+        "guest",
+        "an ordinary user gets real nodes in a guest: webhooks, limits, repair, the modules marked `ci_guest`",
+        NODES,
+        480,
+        (_pytest(GUEST, "-s", after="guest"),),
+        root=True,
+    ),
     Stage(
         "own guest",
+        "the same modules in this user's own guest",
         NODES,
         480,
         (_k8s101("up", "--backend", "guest", after="guest"), _notebooks("papermill", *ON_GUEST), _k8s101("down")),
@@ -157,6 +235,7 @@ STAGES = (
     ),
     Stage(
         "own simulated",
+        "every notebook on simulated nodes of this user's own",
         NODES,
         480,
         (_k8s101("up", "--backend", "simulated", after="kwok"), _notebooks("papermill"), _k8s101("down")),
@@ -164,6 +243,7 @@ STAGES = (
     ),
     Stage(
         "builds",
+        "programs that only later stages need, made beside at the lowest priority",
         BESIDE,
         60,
         (
@@ -173,18 +253,35 @@ STAGES = (
         ),
         niceness=19,
     ),
-    Stage("unit", BESIDE, 300, (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),), niceness=10),
+    Stage(
+        "unit",
+        "everything that needs no cluster",
+        BESIDE,
+        300,
+        (_pytest("tests/unit", "tests/notebooks", "-m", "not cluster"),),
+        niceness=10,
+    ),
     Stage(
         "unprivileged",
+        "a Binder-like user (1 CPU, 2 GB, no network): every notebook on simulated nodes, parts that die, two users",
         BESIDE,
         600,
         (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-s", "-m", "not slow"),),
         niceness=10,
         root=True,
     ),
-    Stage("third-party", BESIDE, 90, (_pytest("tests/existing/test_third_party.py"),), niceness=10, root=True),
+    Stage(
+        "third-party",
+        "a cluster that kwokctl made, beside a production cluster that nobody may ask",
+        BESIDE,
+        90,
+        (_pytest("tests/existing/test_third_party.py"),),
+        niceness=10,
+        root=True,
+    ),
     Stage(
         "slow",
+        "a thousand simulated nodes",
         BESIDE,
         600,
         (_pytest("tests/unprivileged", f"--ignore={GUEST}", "-m", "slow"),),
@@ -192,5 +289,24 @@ STAGES = (
         extra=True,
         root=True,
     ),
-    Stage("faults", BESIDE, 600, (_pytest("tests/faults"),), niceness=10, extra=True, root=True),
+    Stage(
+        "faults",
+        "full disk, taken ports, leftovers, killed commands: the same end, or a clear diagnosis",
+        BESIDE,
+        600,
+        (_pytest("tests/faults"),),
+        niceness=10,
+        extra=True,
+        root=True,
+    ),
 )
+
+
+def table() -> str:
+    """Return the table of stages in Markdown."""
+    rows = ["| stage | proves | budget | who |", "|---|---|---|---|"]
+    for stage in STAGES:
+        who = {True: "root", False: "other users", None: "everybody"}[stage.root]
+        more = "; `make test-all` only" if stage.extra else ""
+        rows.append(f"| {stage.name} | {stage.proves} | {stage.budget} s | {who}{more} |")
+    return "\n".join(rows)

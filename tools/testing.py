@@ -114,7 +114,7 @@ class Run:
         if command.after in self._made:
             self._made[command.after].wait()
         which = command.name or (str(number) if number else "")
-        name = "-".join(word for word in (stage.name.replace(" ", "-"), which) if word)
+        name = "-".join(word for word in (stage.name, which) if word).replace(" ", "-")
         report = ARTIFACTS / f"{name}.xml" if command.arguments[0] == "pytest" else None
         if report:
             report.unlink(missing_ok=True)

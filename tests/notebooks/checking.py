@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from k8s101 import connect
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz import bank, checks
+from tests.waiting import eventually
+
+CLEAR_SECONDS = 60
 
 
 @contextmanager
@@ -16,6 +20,28 @@ def lesson(slug: str) -> Iterator[Api]:
     api = connect(slug)
     yield api
     api.core.delete_namespace(api.namespace)
+
+
+def clear(api: Api, *words: str) -> None:
+    """Delete the lesson's objects of these kinds, and all its Pods without any farewell, and wait for their end.
+
+    Args:
+        api: the lesson.
+        words: kinds, such as `deployments`.
+    """
+    for word in words:
+        _delete(api, word)
+
+    def empty() -> bool:
+        _delete(api, "pods", gracePeriodSeconds=0)
+        return not any(api.list(word) for word in ("pods", "replicasets", *words))
+
+    eventually(f"{api.namespace} is empty", empty, CLEAR_SECONDS)
+
+
+def _delete(api: Api, word: str, **options: Any) -> None:
+    path = api.rest.resource(word).path(api.namespace)
+    api.rest.call("DELETE", path, propagationPolicy="Background", **options)
 
 
 def outcome(api: Api, name: str) -> checks.Outcome:

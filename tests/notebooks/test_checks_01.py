@@ -13,7 +13,7 @@ from k8s101.lesson.faults.faults import symptoms
 from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
 from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS, WATCH
 from k8s101.lesson.quiz import bank
-from tests.notebooks.checking import last_line, lesson, outcome
+from tests.notebooks.checking import clear, last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -32,8 +32,7 @@ def api(opened: Api) -> Iterator[Api]:
     yield opened
     for name in ("kube-controller-manager", "kube-scheduler"):
         component(name).start()
-    kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
-    kubectl("delete pods --all --wait=true --force --timeout=60s")
+    clear(opened, "deployments")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from k8s101 import apply, kubectl
+from k8s101 import apply
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import last_line, lesson, outcome
+from tests.notebooks.checking import clear, last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -25,7 +25,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
+    clear(opened, "deployments")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from k8s101 import apply, kubectl
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import last_line, lesson, outcome
+from tests.notebooks.checking import clear, last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -26,8 +26,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
-    kubectl("delete poddisruptionbudgets --all")
+    clear(opened, "deployments", "poddisruptionbudgets")
     opened.core.patch_node(HERE, {"metadata": {"labels": {"dedicated": None}}, "spec": {"taints": None}})
 
 
@@ -49,10 +48,12 @@ def lab(api: Api, key: str = "dedicated", effect: str = "NoSchedule", label: str
     return last_line(api, "lab")
 
 
+@pytest.mark.alone
 def test_the_lab_of_the_solution_passes(kept: Api) -> None:
     assert lab(kept) == f"✓ all run on {HERE}, and only they may"
 
 
+@pytest.mark.alone
 def test_another_way_onto_the_node_passes_too(kept: Api) -> None:
     required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "dedicated", "operator": "Exists"}]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
@@ -60,6 +61,7 @@ def test_another_way_onto_the_node_passes_too(kept: Api) -> None:
     assert outcome(kept, "lab").passed
 
 
+@pytest.mark.alone
 def test_a_toleration_alone_is_told_so(kept: Api) -> None:
     # ten copies: at least one of them finds another node better
     apply(deployment("lab", 10, tolerations=[{"key": "dedicated", "operator": "Exists"}]))
@@ -68,6 +70,7 @@ def test_a_toleration_alone_is_told_so(kept: Api) -> None:
     assert line.endswith("a toleration lets a Pod onto the kept node, it does not send it there")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("wrong", "cause"),
     [
@@ -82,6 +85,7 @@ def test_the_schedulers_reason_is_told(kept: Api, wrong: dict[str, str], cause: 
     assert cause in line
 
 
+@pytest.mark.alone
 def test_a_node_without_the_taint_is_told_so(api: Api) -> None:
     kubectl(f"label node {HERE} dedicated=lab")
     assert lab(api) == "✗ not yet: no node is kept for lab: none has the taint dedicated"
@@ -168,6 +172,7 @@ def test_what_is_wrong_with_the_budget_is_told(api: Api, wrong: str, line: str) 
     assert last_line(api, "vote") == f"✗ not yet: {line}"
 
 
+@pytest.mark.alone
 def test_the_cause_is_named_when_vote_does_not_fit(api: Api) -> None:
     apply(vote(resources={"limits": {"cpu": "900m", "memory": "32Mi"}}))
     assert "Insufficient cpu" in last_line(api, "vote")

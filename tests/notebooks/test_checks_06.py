@@ -11,7 +11,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, make_current
 from k8s101.lesson.pictures.timeline import RolloutPicture
 from k8s101.lesson.quiz import checks
-from tests.notebooks.checking import last_line, lesson, outcome
+from tests.notebooks.checking import clear, last_line, lesson, outcome
 
 pytestmark = pytest.mark.cluster
 
@@ -28,7 +28,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete deployments --all --wait=true --cascade=foreground --timeout=60s")
+    clear(opened, "deployments")
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def test_the_way_in_of_the_solution_passes(api: Api) -> None:
     assert found.passed, list(found.lines())
 
 
+@pytest.mark.alone
 def test_another_way_in_passes_too(api: Api) -> None:
     kubectl("expose deployment hello --name=front --type=LoadBalancer --port=80 --target-port=8000")
     found = outcome(api, "front")

@@ -10,7 +10,7 @@ import pytest
 from k8s101 import apply, component, kubectl, show, wait_for
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -31,7 +31,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete deployments --all --cascade=foreground --timeout=60s")
+    clear(opened, "deployments")
     kubectl("delete configmap notice --ignore-not-found")
 
 
@@ -174,6 +174,7 @@ def test_only_etcd_has_keys_and_only_the_api_server_encrypts(api: Api) -> None:
     assert component("etcd").read_key("/registry/nothing") == b""
 
 
+@pytest.mark.alone
 def test_secrets_are_encrypted_as_soon_as_the_helper_returns(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     def stored(name: str) -> bytes:
         kubectl(f"create secret generic {name} --from-literal=word={PASSWORD}")

@@ -9,7 +9,7 @@ import pytest
 from k8s101 import apply, kubectl, show, wait_for
 from k8s101.lesson.api.schedule import distance
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete cronjobs,jobs --all --cascade=foreground --timeout=60s")
+    clear(opened, "cronjobs", "jobs")
 
 
 @pytest.mark.cluster

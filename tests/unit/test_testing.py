@@ -25,10 +25,10 @@ def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_lanes_run_and_commands_count(artifacts: Path) -> None:
     found = testing.Run(
         [
-            Stage("one", FIRST, 60, (GOOD,), vital=True),
-            Stage("two", NODES, 60, (GOOD, BAD), width=2),
-            Stage("builds", BESIDE, 60, (Command(GOOD.arguments, "made"),), niceness=19),
-            Stage("three", NODES, 60, (Command(GOOD.arguments, after="made"),)),
+            Stage("one", "", FIRST, 60, (GOOD,), vital=True),
+            Stage("two", "", NODES, 60, (GOOD, BAD), width=2),
+            Stage("builds", "", BESIDE, 60, (Command(GOOD.arguments, "made"),), niceness=19),
+            Stage("three", "", NODES, 60, (Command(GOOD.arguments, after="made"),)),
         ],
         able=True,
     ).all()
@@ -45,9 +45,9 @@ def test_lanes_run_and_commands_count(artifacts: Path) -> None:
 def test_a_failed_vital_stage_ends_the_run(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = testing.Run(
         [
-            Stage("prepare", FIRST, 60, (BAD,), vital=True),
-            Stage("up", FIRST, 60, (GOOD,)),
-            Stage("unit", BESIDE, 60, (GOOD,)),
+            Stage("prepare", "", FIRST, 60, (BAD,), vital=True),
+            Stage("up", "", FIRST, 60, (GOOD,)),
+            Stage("unit", "", BESIDE, 60, (GOOD,)),
         ],
         able=True,
     ).all()
@@ -57,7 +57,7 @@ def test_a_failed_vital_stage_ends_the_run(artifacts: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("able", "skipped"), [(True, "theirs"), (False, "ours")])
 def test_what_a_user_cannot_have_is_skipped_with_a_reason(artifacts: Path, able: bool, skipped: str) -> None:
-    chosen = [Stage("ours", NODES, 60, (GOOD,), root=True), Stage("theirs", NODES, 60, (GOOD,), root=False)]
+    chosen = [Stage("ours", "", NODES, 60, (GOOD,), root=True), Stage("theirs", "", NODES, 60, (GOOD,), root=False)]
     found = {outcome.name: outcome for outcome in testing.Run(chosen, able=able).all()}
     assert found.pop(skipped).counts == Counts(skipped=1)
     assert all(outcome.counts == Counts(1) and not outcome.reason for outcome in found.values())

@@ -27,9 +27,9 @@ def machine() -> Iterator[SmallMachine]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running() -> Iterator[SmallMachine]:
-    """A machine whose user has a cluster of simulated nodes; tests leave it running."""
+    """A machine whose user has a cluster of simulated nodes; tests leave it running, and nothing of theirs in it."""
     with SmallMachine() as made:
         made.k8s101("up", "--backend", "simulated").good()
         yield made
