@@ -16,6 +16,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.cells import needs
 from k8s101.notebook import coverage as coverage_module
 from k8s101.notebook import lab, learner, lessons, pool, runs
+from k8s101.notebook import presenter as presenter_module
 from k8s101.notebook import text as text_module
 from k8s101.notebook.document import Tree, number_of, read, render, write_atomically
 from k8s101.notebook.environment import running_backend
@@ -148,6 +149,19 @@ def text(chosen: tuple[str, ...]) -> None:
     """Print notebooks as text, with their outputs."""
     for path in Tree().paths(chosen):
         click.echo(text_module.as_text(read(path)))
+
+
+@main.command()
+@click.option("--slides", is_flag=True, help="Print the notebook itself, for: jupyter nbconvert --to slides --stdin")
+@numbers
+def presenter(slides: bool, chosen: tuple[str, ...]) -> None:
+    """Print a presenter's script: seconds, what to say, what the room answers wrong, what to skip."""
+    listed = lessons.load(Tree().notebooks / "lessons.yml")
+    for path in Tree().paths(chosen):
+        nb = read(path)
+        click.echo(
+            render(presenter_module.slides(nb)) if slides else presenter_module.script(nb, listed.find(path.name[:2]))
+        )
 
 
 @main.command()
