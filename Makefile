@@ -7,6 +7,9 @@ READY := $(VENV)/ready
 NB ?=
 N ?= 20
 
+# what a user has set for other shells and other Pythons has no say here
+unexport BASH_ENV CDPATH ENV GREP_OPTIONS PYTHONHOME PYTHONPATH PYTHONWARNINGS
+
 .PHONY: help setup lab test test-all check notebooks soak bench lock verify-downloads clean
 
 help: ## what can be typed

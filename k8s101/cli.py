@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -34,13 +35,21 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (Problem, OSError) as error:
-            if os.environ.get("K8S101_DEBUG"):
-                raise
+            if os.environ.get("K8S101_DEBUG") or _nobody_reads():
+                raise  # click ends quietly when its output cannot be written
             click.secho(f"error: {_explained(error)}", fg="red", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("\ninterrupted; k8s101 up continues, k8s101 down cleans up", err=True)
             ctx.exit(130)
+
+
+def _nobody_reads() -> bool:
+    """Tell whether whoever read our output has gone, as `head` does when it has its lines."""
+    outputs = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        outputs.register(stream, 0)
+    return any(state & select.POLLERR for _, state in outputs.poll(0))
 
 
 def _explained(error: Problem | OSError) -> Problem:

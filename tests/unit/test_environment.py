@@ -77,7 +77,7 @@ def test_binders_image_has_the_packages_that_builds_and_the_guest_need() -> None
 def test_scripts_can_run(script: str) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)
-    assert path.read_text().startswith("#!/usr/bin/env bash\n")
+    assert path.read_text().startswith(("#!/usr/bin/env bash\n", "#!/bin/bash -p\n"))
     assert "set -euo pipefail" in path.read_text()
     checked = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
