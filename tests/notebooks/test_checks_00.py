@@ -223,8 +223,9 @@ def test_a_port_leads_into_the_cluster(mine: Api) -> None:
     with forward("deployment/mine", 8000) as port:
         assert port.url.startswith("http://127.0.0.1:")
         assert port.get("/").text.startswith("hello 1.1.0 from mine-")
-    with pytest.raises(Problem, match="no way to port 9999"):
-        forward("service/none", 9999)
+    with pytest.raises(Problem) as caught:
+        forward("deployment/mini", 8000)
+    assert caught.value.then == 'did you mean "deployment/mine"?'
 
 
 def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

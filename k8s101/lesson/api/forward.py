@@ -6,8 +6,11 @@ import atexit
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,75 +18,128 @@ from typing import Any
 import requests
 
 from k8s101.errors import Problem
+from k8s101.lesson.api.guard import guard
 from k8s101.lesson.api.links import Link
-from k8s101.lesson.api.session import current, interactive, split
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api, current, interactive, split
 from k8s101.lesson.api.shell import environment, kubectl_path
 
 READY_SECONDS = 20
 REQUEST_SECONDS = 10
+AGAIN_SECONDS = 0.2
+GIVE_UP_SECONDS = 60
+"""How long a way into the cluster is looked for when the Pod at its end has gone."""
+
 LISTENS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
+
+Start = Callable[[int], tuple["subprocess.Popen[str]", int]]
 
 
 class Forward:
     """A port on 127.0.0.1 that leads into the cluster, until `close` or the end of the kernel.
 
+    When the Pod at its end goes, another one takes its place.
+
     Args:
-        process: the running `kubectl port-forward`.
-        port: the port on 127.0.0.1.
+        start: runs `kubectl port-forward` from a port on 127.0.0.1 (0: any free one); returns process and port.
+        target: what it leads to, for messages.
     """
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self._process = process
+    def __init__(self, start: Start, target: str) -> None:
+        self._start = start
+        self._target = target
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._process, self.port = start(0)
         self._session = requests.Session()
         self._session.trust_env = False  # proxies must not see requests to this machine
         self._link: Link | None = None
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         atexit.register(self.close)
+        threading.Thread(target=self._keep, name=f"k8s101 forwards to {target}", daemon=True).start()
 
     def show_link(self, label: str) -> None:
         """Show a link that opens this port in the browser until `close`."""
         self._link = Link(self.port, label)
 
     def get(self, path: str = "/") -> requests.Response:
-        """Send a GET request, whatever the status of the answer."""
-        return self._session.get(self.url + path, timeout=REQUEST_SECONDS)
+        """Send a GET request, whatever the status of the answer.
+
+        Raises:
+            Problem: nothing answers.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            process = self._process
+            try:
+                return self._session.get(self.url + path, timeout=REQUEST_SECONDS)
+            except requests.RequestException as error:
+                # a Pod that has just gone; reading again changes nothing
+                if time.monotonic() > deadline or not isinstance(error, requests.ConnectionError):
+                    raise self._silent(error) from None
+                with suppress(Problem):
+                    self._renew(process)
+                time.sleep(AGAIN_SECONDS)
 
     def post(self, path: str) -> requests.Response:
-        """Send a POST request without a body, whatever the status of the answer."""
-        return self._session.post(self.url + path, timeout=REQUEST_SECONDS)
+        """Send a POST request without a body, whatever the status of the answer.
+
+        Raises:
+            Problem: nothing answers; whether the request arrived is not known.
+        """
+        try:
+            return self._session.post(self.url + path, timeout=REQUEST_SECONDS)
+        except requests.RequestException as error:
+            raise self._silent(error) from None
 
     def json(self, path: str = "/") -> Any:
-        """Send a GET request for JSON and return the decoded answer."""
-        answer = self._session.get(self.url + path, headers={"Accept": "application/json"}, timeout=REQUEST_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        """Send a GET request and return the decoded JSON of the answer.
 
-    def wait(self, path: str, test: Callable[[Any], bool], timeout: float = 30) -> Any:
-        """Send GET requests until the decoded answer passes a test, and return it.
+        Raises:
+            Problem: nothing answers, or no JSON comes.
+        """
+        self._session.headers["Accept"] = "application/json"
+        answer = self.get(path)
+        try:
+            answer.raise_for_status()
+            return answer.json()
+        except requests.RequestException:
+            begin = " ".join(answer.text.split())[:80]
+            raise Problem(
+                f"GET {path} answers {answer.status_code} and no JSON: {begin}", where=self._target, then="try .get()"
+            ) from None
+
+    def wait(self, path: str, condition: Callable[[Any], bool], seconds: float = 30) -> Any:
+        """Send GET requests until a condition holds for the decoded JSON, and return that.
+
+        Args:
+            path: what to ask for.
+            condition: tells whether it is as wanted; a key that does not exist yet means no.
+            seconds: how long to wait.
 
         Raises:
             Problem: the deadline passed.
         """
-        deadline = time.monotonic() + timeout
-        while not test(found := self.json(path)):
+        deadline = time.monotonic() + seconds
+        while not _holds(condition, found := self.json(path)):
             if time.monotonic() > deadline:
                 raise Problem(
-                    f"{path} does not answer as awaited after {timeout:g} s: {found}",
-                    where=self.url,
+                    f"{path} does not answer as awaited after {seconds:g} s: {found}",
+                    where=self._target,
                     then="run the cells above again",
                 )
-            time.sleep(0.1)
+            time.sleep(AGAIN_SECONDS / 2)
         return found
 
     def close(self) -> None:
         """End the forwarding."""
         atexit.unregister(self.close)
+        self._closed.set()
         if self._link:
             self._link.close()
             self._link = None
-        self._process.terminate()
-        self._process.wait(timeout=5)
+        with self._lock:
+            _end(self._process)
 
     def __enter__(self) -> Forward:
         return self
@@ -92,6 +148,50 @@ class Forward:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _keep(self) -> None:
+        """Begin again whenever the forwarding ends by itself, so that a browser finds it too."""
+        last = time.monotonic()
+        while not self._closed.is_set() and time.monotonic() - last < GIVE_UP_SECONDS:
+            process = self._process
+            process.wait()
+            try:
+                self._renew(process)
+                last = time.monotonic()
+            except Problem:
+                self._closed.wait(1)
+
+    def _renew(self, failed: subprocess.Popen[str]) -> None:
+        """Run `kubectl port-forward` again, which looks for a Pod, unless somebody has done so since."""
+        with self._lock:
+            if self._closed.is_set() or self._process is not failed:
+                return
+            _end(failed)
+            self._process, _ = self._start(self.port)
+
+    def _silent(self, error: requests.RequestException) -> Problem:
+        return Problem(
+            f"{self._target} does not answer ({type(error).__name__})",
+            where=self.url,
+            then="kubectl get pods: is there one that is ready?",
+        )
+
+
+def _holds(condition: Callable[[Any], bool], found: Any) -> bool:
+    try:
+        return condition(found)
+    except LookupError:
+        return False
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    guard().forget(process.pid)
 
 
 def forward(target: str, port: int) -> Forward:
@@ -102,10 +202,10 @@ def forward(target: str, port: int) -> Forward:
         port: port of the Service or Pod.
 
     Returns:
-        An object with `.url`, `.get(path)`, `.json(path)` and `.close()`.
+        An object with `.url`, `.get(path)`, `.json(path)`, `.wait(path, condition)` and `.close()`.
 
     Raises:
-        Problem: `kubectl port-forward` ended or did not listen in time.
+        Problem: there is no such object or port, or `kubectl port-forward` did not listen in time.
     """
     opened = open_forward(target, port)
     if interactive():
@@ -116,27 +216,55 @@ def forward(target: str, port: int) -> Forward:
 def open_forward(target: str, port: int) -> Forward:
     """Forward a port without a link, for what needs no browser; arguments and result as of `forward`."""
     api = current()
-    split(target)
-    command = [str(kubectl_path()), f"--namespace={api.namespace}", "port-forward", target, f":{port}"]
-    output = tempfile.NamedTemporaryFile("w")  # noqa: SIM115  the child writes on after this function
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(api),
-    )
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := LISTENS.search(Path(output.name).read_text()):
-            return Forward(process, int(found[1]))
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    said = Path(output.name).read_text().strip() or "it does not answer"
+    item = _item(api, target)
+    known = [entry["port"] for entry in item["spec"].get("ports", [])]
+    if item["kind"] == "Service" and port not in known:
+        raise Problem(
+            f"{target} has no port {port}",
+            where=f"namespace {api.namespace}",
+            then=f"use one of: {', '.join(map(str, known)) or 'it has none'}",
+        )
+    return Forward(lambda local: _run(api, target, local, port), target)
+
+
+def _item(api: Api, target: str) -> Object:
+    kind, name = split(target)
+    found = api.get(target)
+    if found is not None:
+        return found
+    names = [item["metadata"]["name"] for item in api.list(kind)]
+    near = get_close_matches(name, names, 1, 0.4)
+    then = f'did you mean "{kind}/{near[0]}"?' if near else f"kubectl get {kind}"
+    raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=then)
+
+
+def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen[str], int]:
+    """Run `kubectl port-forward` until it listens.
+
+    Raises:
+        Problem: it ended, or did not listen in time.
+    """
+    command = [str(kubectl_path()), f"--namespace={api.namespace}", "port-forward", target, f"{local or ''}:{port}"]
+    with tempfile.NamedTemporaryFile("w") as output:  # the child writes on when the name is gone
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(api),
+            start_new_session=True,
+        )
+        guard().watch(process.pid)
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            if found := LISTENS.search(Path(output.name).read_text()):
+                return process, int(found[1])
+            time.sleep(0.05)
+        _end(process)
+        said = Path(output.name).read_text().strip() or "it does not answer"
     raise Problem(
         f"no way to port {port} of {target}: {said}",
         where=f"namespace {api.namespace}",
-        then=f'kubectl("describe {target}")',
+        then=f"kubectl describe {target.replace('/', ' ')}",
     )

@@ -10,8 +10,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+
+from k8s101.lesson.api.guard import guard, members
 
 BASH = ("bash", "--noprofile", "--norc", "-euo", "pipefail", "-c")
 END_SECONDS = 3
@@ -138,18 +138,6 @@ def _rest_or_end(pipe: int) -> bool:
         return True
 
 
-def members(session: int) -> list[int]:
-    """Return the processes of a session that run."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            # the name in parentheses may hold anything; state, parent, group and session follow
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session and fields[0] not in "ZX":
-                found.append(int(entry.name))
-    return found
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End everything of a session: politely, and then not."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
@@ -160,59 +148,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             # background processes of a script ignore SIGINT
             process.wait(END_SECONDS)
     guard().forget(process.pid)
-
-
-GUARD = r"""
-trap '' INT TERM HUP
-watched=' '
-while read -r what session; do
-  case $what in
-    watch) watched="$watched$session " ;;
-    forget) watched="${watched% $session *} ${watched#* $session }" ;;
-  esac
-done
-[ "$watched" = ' ' ] && exit
-for file in /proc/[0-9]*/stat; do
-  read -r line <"$file" || continue
-  set -- ${line##*) }
-  case $watched in *" $4 "*) pid=${file%/stat}; kill -KILL "${pid#/proc/}" ;; esac
-done
-"""
-"""Ends the sessions that it was told of once its input ends, which is when the kernel ends, however it does."""
-
-
-class Guard:
-    """A small process beside this one that outlives it and ends what it left."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        reading, self._pipe = os.pipe()
-        # an orphan from the start: who kills a kernel with all its children must not meet it first
-        subprocess.run(
-            ["sh", "-c", "exec 3<&0; sh -c \"$1\" 'k8s101 guard' <&3 3<&- &", "sh", GUARD],
-            stdin=reading,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            check=True,
-        )
-        os.close(reading)
-
-    def watch(self, session: int) -> None:
-        """End this session when this process ends."""
-        self._tell(f"watch {session}\n")
-
-    def forget(self, session: int) -> None:
-        """Leave this session alone: nothing of it runs any more, and its number may be used again."""
-        self._tell(f"forget {session}\n")
-
-    def _tell(self, line: str) -> None:
-        with self._lock:
-            os.write(self._pipe, line.encode())
-
-
-@cache
-def guard() -> Guard:
-    """Return the guard of this process."""
-    return Guard()
