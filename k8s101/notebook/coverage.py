@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import yaml
 
 from k8s101.errors import Problem
 from k8s101.notebook import lessons as lessons_module
-from k8s101.notebook.document import Cell, Tree, cells, number_of, read
+from k8s101.notebook.document import Cell, Tree, cells, number_of, output_texts, read
 from k8s101.notebook.tags import PREFIXES, values
 
 SLIDE_ROWS = 195
@@ -22,6 +23,7 @@ SLIDE_ROWS = 195
 
 DEMO_STEPS = 31
 QUESTIONS = frozenset({"recall", "predict", "check"})
+SHELL_TEST = re.compile(r"(?:^|[;&|]\s*)(?:test|\[{1,2}) ", re.MULTILINE)
 ROW = re.compile(r"slide:[a-z0-9]+(-[a-z0-9]+)*|demo:[1-9]\d?")
 
 
@@ -37,6 +39,8 @@ class Row:
         definition: whether a Markdown cell with a question behind it will do.
         corrected: what is wrong or outdated in the source, if something is.
         open: whether it is still owed although the module is written.
+        shows: a text that the stored output of a cell with the tag contains.
+        asserts: whether a cell with the tag proves it by an assertion instead.
         cells: ids of the cells that cover it.
     """
 
@@ -47,6 +51,8 @@ class Row:
     definition: bool = False
     corrected: str = ""
     open: bool = False
+    shows: str = ""
+    asserts: bool = False
     cells: tuple[str, ...] = ()
 
     @property
@@ -92,21 +98,21 @@ def _row(entry: dict[str, Any]) -> Row:
     return row
 
 
-def found_cells(tree: Tree) -> dict[str, list[str]]:
-    """Return for each tag the ids of the cells that cover it: executed code, or a definition's question.
+def found_cells(tree: Tree) -> dict[str, list[Cell]]:
+    """Return for each tag the cells that cover it: executed code, or a definition's question.
 
     Args:
         tree: the checkout.
     """
     definitions = {row.tag for row in load(tree) if row.definition}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Cell]] = {}
     for path in tree.paths():
         notebook = cells(read(path))
         for cell in notebook:
             for tag in _row_tags(cell):
                 asks = tag in definitions and _question_follows(cell, notebook)
                 if cell.count is not None or asks or tag.startswith("corrected:"):
-                    found.setdefault(tag, []).append(cell.id)
+                    found.setdefault(tag, []).append(cell)
     return found
 
 
@@ -127,9 +133,9 @@ def faults(tree: Tree) -> list[str]:
         tree: the checkout.
     """
     written = {number_of(path) for path in tree.paths()}
-    planned = {
-        lesson.number for lesson in lessons_module.load(tree.notebooks / "lessons.yml").modules if lesson.planned
-    }
+    listed = lessons_module.load(tree.notebooks / "lessons.yml").modules
+    planned = {lesson.number for lesson in listed if lesson.planned}
+    old = {lesson.number for lesson in listed if lesson.frame == lessons_module.OLD_FRAME}
     found = found_cells(tree)
     lines = []
     for row in load(tree):
@@ -140,9 +146,40 @@ def faults(tree: Tree) -> list[str]:
             lines.append(f"{row.row}: nobody corrects it; tag a cell corrected:{row.name}")
         if row.open and set(row.modules) <= written - planned:
             lines.append(f"{row.row}: open, though all its modules are written; cover it and remove the line")
-        if list(row.cells) != found.get(row.tag, []):
+        if owed and not row.open and row.modules[0] not in old and (fault := unproved(row, found.get(row.tag, []))):
+            lines.append(f"{row.row}: {fault}")
+        if list(row.cells) != [cell.id for cell in found.get(row.tag, [])]:
             lines.append(f"{row.row}: stored cells are out of date; run: python -m k8s101.notebook coverage")
     return lines
+
+
+def unproved(row: Row, found: list[Cell]) -> str | None:
+    """Return why the cells of a row do not prove it, None if they do.
+
+    Args:
+        row: the row; a definition is proved by its question.
+        found: the cells that have its tag.
+    """
+    if not row.shows and not row.asserts:
+        return (
+            None
+            if row.definition
+            else "nothing proves it; add shows: a text that a tagged cell prints, or asserts: true"
+        )
+    if row.shows and not any(row.shows in text for cell in found for _, text in output_texts(cell)):
+        return f"no cell with its tag shows {row.shows!r}; execute the notebook, or correct shows"
+    if row.asserts and not any(_asserts(cell) for cell in found):
+        return "no cell with its tag asserts anything; add an assert, or shows: a text that it prints"
+    return None
+
+
+def _asserts(cell: Cell) -> bool:
+    if cell.is_shell:
+        return SHELL_TEST.search(cell.body) is not None
+    try:
+        return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.python)))
+    except SyntaxError:
+        return False
 
 
 def filled(tree: Tree) -> str:
@@ -155,7 +192,7 @@ def filled(tree: Tree) -> str:
     head = [line for line in _text(tree).splitlines() if line.startswith("#")]
     lines = [*head, "rows:"]
     for row in load(tree):
-        lines += _lines(replace(row, cells=tuple(found.get(row.tag, []))))
+        lines += _lines(replace(row, cells=tuple(cell.id for cell in found.get(row.tag, []))))
     return "\n".join(lines) + "\n"
 
 

@@ -27,11 +27,11 @@ modules:
 COVERAGE = """
 # kept
 rows:
-- {row: "slide:deployment", text: what it is, modules: ["06"], proof: it owns Pods, cells: []}
-- {row: "slide:rate", text: how fast, modules: ["06"], proof: never fewer, corrected: something, cells: []}
+- {row: "slide:deployment", text: what it is, modules: ["06"], proof: it owns Pods, shows: 06-broken, cells: []}
+- {row: "slide:rate", text: how fast, modules: ["06"], proof: enough, corrected: something, shows: again, cells: []}
 - {row: "slide:greek", text: the name, modules: ["06"], proof: a question, definition: true, cells: []}
 - {row: "slide:agents", text: one per node, modules: ["07", "06"], proof: three, cells: []}
-- {row: "demo:7", text: three copies, modules: ["06", "07"], proof: three are ready, cells: []}
+- {row: "demo:7", text: three copies, modules: ["06", "07"], proof: three are ready, asserts: true, cells: []}
 """
 
 Spec = tuple[str, str, list[str], str]
@@ -80,7 +80,7 @@ def module_cells() -> list[Spec]:
                 f"## Step {step}\n\nOne idea, ![a tree](images/tree.svg).",
             ),
             ("code", f"ask-{step}", ["predict"], f"predict('{name}')"),
-            ("code", "broken" if breaks else f"list-{step}", tagged, f"{show}echo {step}"),
+            ("code", "broken" if breaks else f"list-{step}", tagged, f"{show}[ {step} = {step} ]"),
             ("code", f"more-{step}", ["run"], f"{wait}echo {step}"),
         ]
         if step < 3:

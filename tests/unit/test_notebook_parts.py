@@ -146,6 +146,40 @@ def test_uncovered_rows_are_named(tree: Tree, cell: str, change: dict[str, objec
     assert any(line.startswith(complaint) for line in coverage.faults(tree)), coverage.faults(tree)
 
 
+@pytest.mark.parametrize(
+    ("row", "cell", "change", "complaint"),
+    [
+        ("shows: 06-broken", "shows: three replicas", {}, "no cell with its tag shows 'three replicas'"),
+        ("shows: 06-broken, ", "", {}, "nothing proves it"),
+        ("shows: 06-broken", "asserts: true", {"source": "print(1)"}, "no cell with its tag asserts anything"),
+        ("asserts: true", "asserts: true", {"source": "%%bash\necho test it"}, "no cell with its tag asserts anything"),
+        ("asserts: true", "asserts: true", {"source": "assert"}, "no cell with its tag asserts anything"),
+    ],
+)
+def test_a_row_that_nothing_proves_is_named(
+    tree: Tree, row: str, cell: str, change: dict[str, str], complaint: str
+) -> None:
+    nb = load(tree)
+    cell_named(nb, "broken").update(change)
+    save(tree, nb)
+    path = tree.notebooks / "coverage.yml"
+    write_atomically(path, COVERAGE.replace(row, cell))
+    write_atomically(path, coverage.filled(tree))
+    assert any(complaint in line for line in coverage.faults(tree)), coverage.faults(tree)
+    listed = tree.notebooks / "lessons.yml"
+    listed.write_text(LESSONS.replace("ci_guest: true", "ci_guest: true, frame: old"))
+    assert coverage.faults(tree) == []
+
+
+@pytest.mark.parametrize("source", ["%%bash\ntest -n x", "%%bash\n[[ a = a ]]", "for a in [1]:\n    assert a"])
+def test_an_assertion_in_a_cell_is_a_proof(tree: Tree, source: str) -> None:
+    nb = load(tree)
+    cell_named(nb, "broken").source = source
+    save(tree, nb)
+    write_atomically(tree.notebooks / "coverage.yml", coverage.filled(tree))
+    assert coverage.faults(tree) == []
+
+
 def test_open_rows_wait_only_while_a_module_is_missing(tree: Tree) -> None:
     path = tree.notebooks / "coverage.yml"
     opened = COVERAGE.replace("proof: it owns Pods", "proof: it owns Pods, open: true")

@@ -8,7 +8,7 @@ CELLS = (35, 60)
 WORDS = (900, 2800)
 """Words of Markdown, without the generated title bar."""
 
-MINUTES = (25, 60)
+MINUTES = (30, 60)
 OBJECTIVES = (3, 5)
 RECALLED = (2, 3)
 STEPS = (3, 7)
