@@ -11,7 +11,8 @@ from pathlib import Path
 from k8s101.cluster.facade import place
 from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
-from k8s101.lesson.cells import bash, files
+from k8s101.lesson.api.environment import STABLE
+from k8s101.lesson.cells import files
 
 CELL_SECONDS = 180
 """Deadline of one cell; the lessons' own waits end well before, with a diagnosis."""
@@ -47,7 +48,7 @@ def kernel_environment(ipython_dir: str, given: Mapping[str, str] | None = None)
         "IPYTHONDIR": ipython_dir,
         "KUBECONFIG": str(place.state_dir() / "kubeconfig"),
         files.WORK: f"{ipython_dir}/work",
-        bash.STABLE: "1",
+        STABLE: "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 

@@ -248,6 +248,6 @@ def test_marks_stand_only_in_what_goes_straight_to_the_cell(tmp_path: Path, monk
     live: list[bytes] = []
     stored: list[bytes] = []
     processes.run(script, surroundings, live.append)
-    processes.run(script, {**surroundings, bash.STABLE: "1"}, stored.append)
+    processes.run(script, {**surroundings, environment.STABLE: "1"}, stored.append)
     assert b"".join(live) == b"real\n" * 3
     assert b"".join(stored) == b"\x1ebegin\x1fget\x1fpods\x1e\nreal\n\x1eend\x1e\n" + b"real\n" * 2

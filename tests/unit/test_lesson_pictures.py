@@ -264,10 +264,48 @@ def test_the_life_of_a_pod_names_who_acted() -> None:
     assert [(act.who, act.what) for act in acts] == [
         ("you", "delete Pod hello-…"),
         ("replicaset-controller", "creates Pod hello-…"),
-        ("default-scheduler", "chooses worker-1"),
-        ("kubelet", "starts the container"),
-        ("kubelet", "finds it ready"),
+        ("default-scheduler", "assigns it to worker-1"),
+        ("kubelet", "starts its container"),
+        ("kubelet", "reports it ready"),
     ]
     drawn: Picture = timeline.life_picture(acts)
     assert drawn.text.splitlines()[0] == "1  you                    delete Pod hello-…"
     ElementTree.fromstring(drawn.svg)
+
+
+def lost_and_replaced(*reasons: str) -> Recording:
+    """A Deployment lost a Pod, and the events tell these reasons."""
+    recording, parent = Recording(), replicaset("1", "1.0.0")
+    recording.see(parent)
+    recording.see(pod("old", parent))
+    recording.see(pod("old", parent, stopping=True))
+    lost = pod("old", parent)["metadata"]["name"]
+    for reason in reasons:
+        event = owned(f"e{reason}", "Event", reason)
+        event |= {"involvedObject": {"uid": "rs1"}, "reason": reason, "message": f"Deleted pod: {lost}"}
+        recording.see(event)
+    recording.see(pod("new", parent))
+    return recording
+
+
+def test_a_lost_pod_is_told_by_the_deployment() -> None:
+    recording = lost_and_replaced()
+    found = timeline.last_replacement(recording.recorder, deployment())
+    assert found is not None and found["metadata"]["uid"] == "new"
+    assert [act.what for act in timeline.life(recording.recorder, found, "worker-…")][:3] == [
+        "delete Pod hello-…",
+        "creates Pod hello-…",
+        "assigns it to worker-…",
+    ]
+
+
+def test_a_pod_that_the_controller_removed_was_not_lost() -> None:
+    recording = lost_and_replaced("SuccessfulDelete")
+    assert timeline.last_replacement(recording.recorder, deployment()) is None
+
+
+def test_the_pods_of_a_rollout_replace_no_lost_one() -> None:
+    recording, old, new = Recording(), replicaset("1", "1.0.0"), replicaset("2", "1.0.1")
+    for item in (old, pod("one", old), new, pod("one", old, stopping=True), pod("two", new)):
+        recording.see(item)
+    assert timeline.last_replacement(recording.recorder, deployment()) is None

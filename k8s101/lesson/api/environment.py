@@ -9,7 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from k8s101.cluster.facade import client
 from k8s101.cluster.values.settings import Settings, cache_dir
 from k8s101.errors import Problem
 
@@ -23,6 +22,15 @@ OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
 """Variables of the user's that would change what a script does."""
 
 
+STABLE = "K8S101_STABLE"
+"""Set where a notebook is executed for storing or testing: what varies is shown as an ellipsis."""
+
+
+def steady() -> bool:
+    """Tell whether outputs are stored or compared, so that what varies must not be shown."""
+    return bool(os.environ.get(STABLE))
+
+
 def variables(settings: Settings, slug: str | None = None, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which the workshop's kubectl speaks to the workshop's cluster.
 
@@ -34,6 +42,8 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
     Raises:
         Problem: kubectl cannot be had.
     """
+    from k8s101.cluster.facade import client  # a kernel begins with this module, and has no second for it
+
     environment = dict(os.environ if given is None else given)
     kept = {name: value for name, value in environment.items() if not name.startswith("KUBE") and name not in OTHERS}
     first = (str(PROGRAMS), str(Path(sys.executable).parent))

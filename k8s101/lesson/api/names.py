@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from k8s101.lesson.api.rest import Object
+if TYPE_CHECKING:  # a kernel begins with this module, and the client takes a second
+    from k8s101.lesson.api.rest import Object
 
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"

@@ -17,10 +17,8 @@ from typing import Any
 
 from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import CommandFailed, Problem
+from k8s101.lesson.api import environment
 from k8s101.lesson.cells import needs, processes, recorded, stable
-
-STABLE = "K8S101_STABLE"
-"""Set where a notebook is executed for storing or testing: what varies is shown as an ellipsis."""
 
 USAGE = "%%bash, or %%bash --needs containers[,…]"
 
@@ -75,14 +73,14 @@ def run(script: str) -> None:
     Raises:
         CommandFailed: one of them failed, or somebody interrupted.
     """
-    environment = {**os.environ, "K8S101_CELL": "1", "PYTHONUNBUFFERED": "1"}
-    steady = bool(environment.get(STABLE))
+    variables = {**os.environ, "K8S101_CELL": "1", "PYTHONUNBUFFERED": "1"}
+    steady = environment.steady()
     screen = _Screen(sys.stdout.write)
     shown: list[str] = []
     if steady:
         screen = _Screen(shown.append)
     try:
-        ended = processes.run(script, environment, screen.write)
+        ended = processes.run(script, variables, screen.write)
     except KeyboardInterrupt:
         raise CommandFailed("interrupted: all commands of this cell have been ended") from None
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from k8s101.errors import Problem
+from k8s101.lesson.api.environment import steady
 from k8s101.lesson.api.names import condition, owner, short
 from k8s101.lesson.api.recorder import Recorder, Seen
 from k8s101.lesson.api.rest import Object
@@ -32,13 +33,13 @@ class RolloutPicture(Picture):
 
 
 def timeline(reference: str) -> Picture:
-    """Show the last rollout of a Deployment, or how a Pod came to be.
+    """Show the last rollout of a Deployment, the last Pod that it replaced without one, or how a Pod came to be.
 
     Args:
         reference: `deployment/name` or `pod/name`.
 
     Returns:
-        A picture that the notebook shows. A Deployment's one has `.inside_band`.
+        A picture that the notebook shows. That of a rollout has `.inside_band`.
 
     Raises:
         Problem: there is no such object, or nothing was recorded.
@@ -53,10 +54,38 @@ def timeline(reference: str) -> Picture:
         )
     api.recorder.catch_up()
     if item["kind"] == "Pod":
-        told = _told(api.recorder, item)
-        api.recorder.wait(told, EVENT_SECONDS)  # events are sent apart from what they tell of
-        return life_picture(life(api.recorder, item))
-    return rollout_picture(last_rollout(api.recorder, item))
+        return _life_of(api.recorder, item)
+    replacement = last_replacement(api.recorder, item)
+    if replacement is None:
+        return rollout_picture(last_rollout(api.recorder, item))
+    # which node it is depends on which Pod was lost
+    return _life_of(api.recorder, replacement, node="worker-…" if steady() else None)
+
+
+def _life_of(recorder: Recorder, pod: Object, node: str | None = None) -> Picture:
+    told = _told(recorder, pod)
+    recorder.wait(told, EVENT_SECONDS)  # events are sent apart from what they tell of
+    return life_picture(life(recorder, pod, node))
+
+
+def last_replacement(recorder: Recorder, deployment: Object) -> Object | None:
+    """Return the youngest Pod of a Deployment if it was created because another one was lost, else None.
+
+    Args:
+        recorder: what was seen.
+        deployment: the Deployment as it is now.
+    """
+    uid = deployment["metadata"]["uid"]
+    sets = {seen.uid for seen in recorder.history("ReplicaSet") if owner(seen.object) == uid}
+    history = [seen for seen in recorder.history("Pod") if owner(seen.object) in sets]
+    if not history:
+        return None
+    births: dict[str, int] = {}
+    for number, seen in enumerate(history):
+        births.setdefault(seen.uid, number)
+    youngest = max(births, key=lambda key: births[key])
+    life_reports = [seen for seen in history if seen.uid == youngest]
+    return life_reports[-1].object if _death_before(recorder, life_reports) else None
 
 
 def rollout_text(rollout: Rollout) -> str:
@@ -132,12 +161,13 @@ def _told(recorder: Recorder, pod: Object) -> Callable[[], bool]:
     return lambda: steps <= _reporters(recorder, pod).keys()
 
 
-def life(recorder: Recorder, pod: Object) -> list[Act]:
+def life(recorder: Recorder, pod: Object, node: str | None = None) -> list[Act]:
     """Return who did what until a Pod was ready, in the order in which its states were seen.
 
     Args:
         recorder: what was seen.
         pod: the Pod as it is now.
+        node: what its node is called; its name if left out.
     """
     uid = pod["metadata"]["uid"]
     reporters = _reporters(recorder, pod)
@@ -145,23 +175,23 @@ def life(recorder: Recorder, pod: Object) -> list[Act]:
     acts = _death_before(recorder, history)
     reached: set[str] = set()
     for seen in history:
-        for step, what in _steps(seen.object):
+        for step, what in _steps(seen.object, node):
             if step not in reached:
                 reached.add(step)
                 acts.append(Act(reporters.get(step, "?"), what))
     return acts
 
 
-def _steps(pod: Object) -> list[tuple[str, str]]:
+def _steps(pod: Object, named: str | None = None) -> list[tuple[str, str]]:
     """Return the steps that a Pod has behind it, as the reason of the event that speaks of each."""
     steps = [("SuccessfulCreate", f"creates Pod {short(pod)}")]
     if node := pod["spec"].get("nodeName"):
-        steps.append(("Scheduled", f"chooses {node}"))
+        steps.append(("Scheduled", f"assigns it to {named or node}"))
     containers = pod.get("status", {}).get("containerStatuses") or []
     if any("running" in entry.get("state", {}) for entry in containers):
-        steps.append(("Started", "starts the container"))
+        steps.append(("Started", "starts its container"))
     if condition(pod, "Ready").get("status") == "True":
-        steps.append(("Ready", "finds it ready"))
+        steps.append(("Ready", "reports it ready"))
     return steps
 
 
@@ -180,14 +210,30 @@ def _reporters(recorder: Recorder, pod: Object) -> dict[str, str]:
     return found | ({"Ready": found["Started"]} if "Started" in found else {})
 
 
+CONTROLLERS = frozenset({"SuccessfulDelete", "TaintManagerEviction", "Evicted", "Preempted"})
+"""Events of a Pod that the cluster itself removed."""
+
+
 def _death_before(recorder: Recorder, history: list[Seen]) -> list[Act]:
-    """Return the deletion of a sister Pod that made a new one necessary, if there was one."""
+    """Return the deletion of a sister Pod by the learner that made a new one necessary, if there was one."""
     if not history:
         return []
     born, parent = history[0], owner(history[0].object)
     seen_before = [seen for seen in recorder.history("Pod") if seen.at <= born.at and owner(seen.object) == parent]
     marked = [seen for seen in seen_before if seen.object["metadata"].get("deletionTimestamp")]
-    return [Act("you", f"delete Pod {short(marked[-1].object)}")] if marked else []
+    if not marked or _removed_by_cluster(recorder, marked[-1].object):
+        return []
+    return [Act("you", f"delete Pod {short(marked[-1].object)}")]
+
+
+def _removed_by_cluster(recorder: Recorder, pod: Object) -> bool:
+    name, uids = pod["metadata"]["name"], {pod["metadata"]["uid"], owner(pod)}
+    events = [seen.object for seen in recorder.history("Event") if seen.object.get("reason") in CONTROLLERS]
+    return any(
+        event["involvedObject"].get("uid") in uids
+        and name in (event["involvedObject"].get("name"), *str(event.get("message")).split())
+        for event in events
+    )
 
 
 def life_picture(acts: list[Act]) -> Picture:
