@@ -213,5 +213,5 @@ def test_archive_belongs_to_the_user_behind_sudo(
 ) -> None:
     monkeypatch.setenv("SUDO_UID", "12345")
     target = building._archive("sample", [])
-    building._write([Image("registry.example/a:1", ())], target, tmp_path, lambda _: None)
+    building.write_images([Image("registry.example/a:1", ())], target, tmp_path, lambda _: None)
     assert target.stat().st_uid == 12345 == target.parent.stat().st_uid

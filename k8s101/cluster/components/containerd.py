@@ -16,6 +16,16 @@ from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import Settings
 
 SOCKET = "/run/containerd/containerd.sock"
+IMPORTER = "images"
+"""The process of a node that gives containerd the images of archives and then ends."""
+
+ARCHIVES = "/run/k8s101/archives"
+"""Where a node sees the archives of images that its cluster was given."""
+
+LOADED = "/run/k8s101/archives-loaded"
+"""The file by which a node's kubelet sees that the images are there, so that no Pod comes before its image."""
+
+IMPORT_SCRIPT = "/etc/k8s101/load-images"
 TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "host-local", "loopback", "portmap", "ptp")
 
 
@@ -92,3 +102,40 @@ def process(tools: Mapping[str, str], environment: Mapping[str, str]) -> Process
         environment: variables of a node's processes.
     """
     return Process("containerd", (tools["containerd"],), environment, priority=10)
+
+
+def import_script(tools: dict[str, str]) -> str:
+    """Return the shell script that gives containerd what it does not have of the archives, one image each.
+
+    Args:
+        tools: the path of each binary as the node sees it.
+    """
+    return f"""\
+until [ -S {SOCKET} ]; do sleep 0.02; done
+status=0
+images() {{ {tools["ctr"]} --address {SOCKET} --namespace k8s.io images "$@"; }}
+known() {{ [ -n "$(images list --quiet "name==\\"$1\\",labels.\\"io.cri-containerd.image\\"==managed")" ]; }}
+for archive in {ARCHIVES}/*.tar; do
+    [ -e "$archive" ] || continue
+    name=$(tar --occurrence=1 -xOf "$archive" manifest.json | sed 's/.*"RepoTags":\\["\\([^"]*\\).*/\\1/')
+    mark="/var/lib/containerd/k8s101-${{archive##*/}}"
+    if [ -e "$mark" ] && known "$name"; then continue; fi
+    images import --local "$archive" || {{ status=1; continue; }}
+    # the runtime interface learns of an image by an event, and misses those that come while it starts
+    tries=0
+    until known "$name"; do
+        tries=$((tries + 1))
+        if [ $tries -gt 100 ]; then echo "$name is not registered for the kubelet"; status=1; break; fi
+        images label "$name" "k8s101/try=$tries" > /dev/null
+        sleep 0.1
+    done
+    : > "$mark"
+done
+: > {LOADED}
+exit $status
+"""
+
+
+def importer(environment: Mapping[str, str]) -> Process:
+    """Return the process that runs `import_script`, at every start of a node and whenever it is asked to."""
+    return Process(IMPORTER, ("/bin/sh", IMPORT_SCRIPT), environment, autorestart=False, priority=15)

@@ -72,7 +72,7 @@ def process(node: str, address: IPv4Address, environment: Mapping[str, str]) -> 
     """
     # it ends when there is no container runtime yet, and the supervisor's next try is a second away
     script = (
-        f"until [ -S {containerd.SOCKET} ]; do sleep 0.02; done; "
+        f"until [ -S {containerd.SOCKET} ] && [ -e {containerd.LOADED} ]; do sleep 0.02; done; "
         "exec kubelet --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf "
         f"--hostname-override={node} --node-ip={address}"
     )

@@ -96,8 +96,13 @@ class Cluster:
         """
         self.backend.verify(self.settings, get)
 
-    def control(self, verb: str, *arguments: Any) -> Any:
+    def control(self, verb: str, *arguments: Any, seconds: float = rpc.CALL_SECONDS) -> Any:
         """Ask the host supervisor for one of the verbs of `control.Control`.
+
+        Args:
+            verb: the verb.
+            arguments: what it is about.
+            seconds: how long it may take.
 
         Raises:
             Problem: it does not run, may not be asked, or knows no such name.
@@ -106,7 +111,7 @@ class Cluster:
             raise Problem(
                 "the parts of this cluster are in the hands of others", where=self.api.server, then="ask them"
             )
-        proxy = rpc.client(self.settings.control_socket)
+        proxy = rpc.client(self.settings.control_socket, seconds)
         try:
             return getattr(proxy.k8s101, verb)(*arguments)
         except PermissionError as error:

@@ -12,6 +12,7 @@ from supervisor.xmlrpc import Faults, RPCError
 
 from k8s101.cluster.components import gvproxy
 from k8s101.cluster.guest import node
+from k8s101.cluster.host import loading
 from k8s101.cluster.host.control import NODE_CALL_SECONDS, Control, node_index, process_row
 from k8s101.cluster.node.files import write_identity
 from k8s101.cluster.supervisor import rpc
@@ -59,6 +60,10 @@ class InsideControl(Control):
         node.prepare(self._settings, name)
         return self._host.startProcess(name, False)
 
+    def load_images(self, archive: str) -> Any:
+        """Let the running nodes import the archives, which the host supervisor has laid ready."""
+        return self._threads.run(self._load)
+
 
 class OutsideControl(Control):
     """Verbs on the control plane, on nodes in the guest and on the guest itself."""
@@ -72,15 +77,26 @@ class OutsideControl(Control):
         """Let a paused process run on."""
         return self._each(name, "signalProcess", "CONT")
 
-    def _inside(self, verb: str, *arguments: Any) -> Any:
+    def _inside(self, verb: str, *arguments: Any, seconds: float = NODE_CALL_SECONDS) -> Any:
         """Call one of the same verbs of the guest's own supervisor."""
-        proxy = rpc.client(self._settings.state / gvproxy.DIRECTORY / gvproxy.CONTROL_SOCKET, NODE_CALL_SECONDS)
+        proxy = rpc.client(self._settings.state / gvproxy.DIRECTORY / gvproxy.CONTROL_SOCKET, seconds)
         try:
             return getattr(proxy.k8s101, verb)(*arguments)
         except xmlrpc.client.Fault as fault:
             raise RPCError(fault.faultCode, *arguments) from fault
         except (OSError, http.client.HTTPException) as error:
             raise RPCError(Faults.FAILED, "the guest does not answer") from error
+
+    def load_images(self, archive: str) -> Any:
+        """Give the images of an archive to all nodes in the guest."""
+        if not isinstance(archive, str):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, "a path is a text")
+
+        def work() -> Any:
+            loading.take(self._settings, archive)
+            return self._inside("load_images", archive, seconds=loading.SECONDS + NODE_CALL_SECONDS)
+
+        return self._threads.run(work)
 
     def status(self) -> Any:
         """Return every process as {name, state, pid, start (s since 1970)}; those of nodes are the guest's."""

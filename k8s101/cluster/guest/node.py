@@ -26,16 +26,17 @@ def prepare(settings: Settings, name: str) -> None:
     identity, logs = (Path("nodes", name, part) for part in ("etc/kubernetes", "var/log"))
     shutil.copytree(HOST / identity, STATE / identity, dirs_exist_ok=True)
     _share(logs)
+    _share(settings.archives.relative_to(STATE))
     write_configuration(settings, name, int(name.removeprefix("worker-")))
 
 
-def _share(logs: Path) -> None:
-    """Keep a node's logs on the machine, where `k8s101 logs` looks for them.
+def _share(place: Path) -> None:
+    """Keep a directory on the machine: logs, where `k8s101 logs` looks for them, and archives of images.
 
     Args:
-        logs: their directory below the state directory.
+        place: the directory, below the state directory.
     """
-    for place in (HOST, STATE):
-        (place / logs).mkdir(parents=True, exist_ok=True)
-    if not (STATE / logs).is_mount():
-        bind(HOST / logs, STATE / logs)
+    for state in (HOST, STATE):
+        (state / place).mkdir(parents=True, exist_ok=True)
+    if not (STATE / place).is_mount():
+        bind(HOST / place, STATE / place)

@@ -22,8 +22,9 @@ from supervisor.http import NOT_DONE_YET
 from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.xmlrpc import Faults, RPCError
 
-from k8s101.cluster.components import etcd
+from k8s101.cluster.components import containerd, etcd
 from k8s101.cluster.components.kube_apiserver import encrypts, write_encryption
+from k8s101.cluster.host import loading
 from k8s101.cluster.node.files import write_node_files
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.values.parts import PAUSED, PartName
@@ -161,7 +162,9 @@ class Control:
             infos = self._ask(node["name"], "getAllProcessInfo")
         except RPCError:
             return []
-        return [process_row(info, f"{node['name']}/", first / "root/proc") for info in infos]
+        # what ends by itself is no part of the cluster
+        parts = [info for info in infos if info["name"] != containerd.IMPORTER]
+        return [process_row(info, f"{node['name']}/", first / "root/proc") for info in parts]
 
     def add_node(self, name: str) -> Any:
         """Make the files of one more node and start it."""
@@ -177,6 +180,29 @@ class Control:
         """Stop a node; its files go when a node of this name is added, or with `down`."""
         node_index(name)
         return self._host.stopProcess(name, True)
+
+    def load_images(self, archive: str) -> Any:
+        """Give the images of an archive to all running nodes, and to those that start later.
+
+        Returns:
+            What went wrong, by node.
+        """
+        if not isinstance(archive, str):
+            raise RPCError(Faults.INCORRECT_PARAMETERS, "a path is a text")
+
+        def work() -> dict[str, str]:
+            loading.take(self._settings, archive)
+            return self._load()
+
+        return self._threads.run(work)
+
+    def _load(self) -> dict[str, str]:
+        """Let the running nodes import all archives."""
+        host = [process_row(info, "", Path("/proc")) for info in self._host.getAllProcessInfo()]
+        nodes = [row for row in host if row["name"].startswith("worker-") and row["state"] == "RUNNING"]
+        frozen = [row["name"] for row in nodes if _is_frozen(Path(f"/proc/{_first_process(row['pid'])}"))]
+        awake = [row["name"] for row in nodes if row["name"] not in frozen]
+        return loading.load(awake, self._ask) | dict.fromkeys(frozen, "it is paused")
 
     def read_key(self, key: str) -> Any:
         """Return the value of a key in etcd, as it is stored."""

@@ -73,7 +73,7 @@ def ensure_images(report: Report = quiet) -> Path:
             coredns = ensure(["coredns"], report)["coredns"]
             with scratch(target.parent, "workshop") as place:
                 hello, pause = (_build(name, place, report) for name in ("hello", "pause"))
-                _write(_workshop(hello, pause, coredns, busybox), target, place, report)
+                write_images(_workshop(hello, pause, coredns, busybox), target, place, report)
     return target
 
 
@@ -94,7 +94,7 @@ def ensure_image(name: str, report: Report = quiet) -> Path:
         if not target.is_file():
             program = ensure([name], report)[name]
             with scratch(target.parent, name) as place:
-                _write([_agnhost(program)], target, place, report)
+                write_images([_agnhost(program)], target, place, report)
     return target
 
 
@@ -141,7 +141,7 @@ def _sources(name: str) -> list[Path]:
 
 
 def _pins(component: str) -> list[Path]:
-    return [_component(component).directory / name for name in ("go.mod", "go.sum")]
+    return list(_component(component).pins)
 
 
 def _archive(name: str, inputs: Iterable[Path]) -> Path:
@@ -174,7 +174,7 @@ def _build(name: str, place: Path, report: Report) -> Path:
     return place / name
 
 
-def _write(images: Iterable[Image], target: Path, place: Path, report: Report) -> None:
+def write_images(images: Iterable[Image], target: Path, place: Path, report: Report) -> None:
     _say(report, "writing the images")
     draft = place / target.name
     write_archive(images, draft, place=place, architecture=architecture())
@@ -182,7 +182,7 @@ def _write(images: Iterable[Image], target: Path, place: Path, report: Report) -
     draft.rename(target)
 
 
-def _labels(title: str, version: str, made_of: str, inputs: Iterable[Path]) -> dict[str, str]:
+def labels_of(title: str, version: str, made_of: str, inputs: Iterable[Path]) -> dict[str, str]:
     """Return labels that keep anybody from taking the image for one from the project's registry."""
     prefix = "org.opencontainers.image"
     return {
@@ -210,7 +210,7 @@ def _workshop(hello: Path, pause: Path, coredns: Path, busybox: Path) -> list[Im
             SANDBOX_IMAGE,
             ((Entry("pause", pause, 0o755),),),
             {"User": "65535:65535", "Env": [_PATH], "Entrypoint": ["/pause"]},
-            _labels("pause", SANDBOX_IMAGE.rpartition(":")[2], "images/pause", _sources("pause")),
+            labels_of("pause", SANDBOX_IMAGE.rpartition(":")[2], "images/pause", _sources("pause")),
         ),
         _upstream(coredns_reference(), coredns, "coredns", {"User": _NOBODY}),
     ]
@@ -226,7 +226,7 @@ def _hello(app: tuple[Entry, ...], version: str) -> Image:
         "Entrypoint": ["hello"],
         "WorkingDir": "/",
     }
-    labels = _labels("hello", version, "images/hello", _sources("hello"))
+    labels = labels_of("hello", version, "images/hello", _sources("hello"))
     return Image(f"{HELLO}:{version}", (app, release), config, labels)
 
 
@@ -239,7 +239,7 @@ def _toolbox(app: tuple[Entry, ...], busybox: Path) -> Image:
         Entry("root", mode=0o700),
     )
     config = {"Env": [_PATH, "HOME=/root"], "Cmd": ["sh"], "WorkingDir": "/"}
-    labels = _labels("toolbox", "1.0", "busybox and images/hello", [busybox, *_sources("hello")])
+    labels = labels_of("toolbox", "1.0", "busybox and images/hello", [busybox, *_sources("hello")])
     return Image(TOOLBOX, (app, tools), config, labels)
 
 
@@ -253,7 +253,7 @@ def _upstream(reference: str, program: Path, component: str, config: dict[str, o
     layer = (Entry(program.name, program, 0o755), Entry("tmp", mode=0o1777))
     start = {"Env": [_PATH], "Entrypoint": [f"/{program.name}"], "WorkingDir": "/"}
     made_of = f"{source.module} {source.version}"
-    labels = _labels(program.name, reference.rpartition(":")[2], made_of, _pins(component))
+    labels = labels_of(program.name, reference.rpartition(":")[2], made_of, _pins(component))
     return Image(reference, (layer,), config | start, labels)
 
 

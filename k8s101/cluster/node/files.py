@@ -42,7 +42,7 @@ def inside(tools: dict[str, str]) -> dict[str, str]:
 
 
 def processes(node: str, address: IPv4Address, tools: dict[str, str]) -> list[Process]:
-    """Return the three components of a node.
+    """Return the three components of a node, and what gives it images.
 
     Args:
         node: name of the node.
@@ -53,6 +53,7 @@ def processes(node: str, address: IPv4Address, tools: dict[str, str]) -> list[Pr
     environment = {"PATH": ":".join(path), "TMPDIR": "/run", "HOME": "/run"}
     return [
         containerd.process(tools, environment),
+        containerd.importer(environment),
         kubelet.process(node, address, environment),
         kube_proxy.process(tools, environment),
     ]
@@ -112,7 +113,9 @@ def write_configuration(settings: Settings, name: str, index: int) -> None:
     # a dead node's overlay leaves a work directory that the next mount may not reuse
     shutil.rmtree(node / "etc-work")
     (node / "etc-work").mkdir()
-    binds = {plan["images"]: str(images)} | directories(plan["tools"])
+    settings.archives.mkdir(exist_ok=True)
+    shared = {plan["images"]: str(images), str(settings.archives): containerd.ARCHIVES}
+    binds = shared | directories(plan["tools"])
     clone_template(Path(plan["images"]), node / "var/lib/containerd", seen_as=images)
     files = {
         "node.json": json.dumps({"index": index, "binds": binds}),
@@ -120,6 +123,7 @@ def write_configuration(settings: Settings, name: str, index: int) -> None:
         "etc/hosts": f"127.0.0.1 localhost\n{address} {name}\n",
         "etc/resolv.conf": "",
         "etc/containerd/config.toml": containerd.configuration(tools),
+        containerd.IMPORT_SCRIPT.removeprefix("/"): containerd.import_script(tools),
         "etc/cni/net.d/10-k8s101.conflist": containerd.cni_config(settings, index),
         "var/lib/kubelet/config.yaml": kubelet.configuration(settings, address),
         "var/lib/kube-proxy/config.yaml": kube_proxy.configuration(settings, name),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from k8s101.cluster.programs import builds, downloads
+from k8s101.cluster.programs import builds, downloads, wheels
 from k8s101.cluster.programs.cache import explained, locked
 from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
 from k8s101.cluster.values.progress import Progress, Report, display, quiet
@@ -65,9 +65,18 @@ def ensure(names: Iterable[str], report: Report = quiet, projects: Sequence[Proj
     with explained():
         if missing and downloads.allowed():
             missing = _download(missing, report)
-        if missing:
+        if missing := _install(missing, report):
             _build(missing, report)
     return paths
+
+
+def project_of(name: str, projects: Sequence[Project] = PROJECTS) -> Project:
+    """Return the project that a program is from.
+
+    Raises:
+        Problem: the name is unknown.
+    """
+    return _entry(name, projects)[0]
 
 
 def _entry(name: str, projects: Sequence[Project]) -> tuple[Project, Program]:
@@ -139,6 +148,17 @@ def _download(missing: Missing, report: Report) -> Missing:
                 meter.say(f"{project.name} will be built: {reason}")
                 rest[project] = _still_missing(project, tools)
     return rest
+
+
+def _install(missing: Missing, report: Report) -> Missing:
+    """Install what comes as a wheel and return what is still missing."""
+    for left, project, tools in _counted(missing):
+        if project.wheel:
+            meter = _Meter(project, 0, 0, 0, left, report)
+            with locked(_lock(project), meter.waiting):
+                if still := _still_missing(project, tools):
+                    wheels.install(project, still, bin_dir(project), meter.say)
+    return {project: tools for project, tools in missing.items() if not project.wheel}
 
 
 def _build(missing: Missing, report: Report) -> None:

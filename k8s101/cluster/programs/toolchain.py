@@ -58,11 +58,12 @@ class Project:
 
     Args:
         name: the directory below `toolchain/`.
-        module: the Go module whose version is the project's version.
+        module: the Go module whose version is the project's version, or the wheel.
         tools: its programs.
         release: its release files, None where no checksum is published.
         stamps: linker `-X` values, patterns of `{version}`, `{major}`, `{minor}` and `{date}`.
         cgo: whether it is linked against C libraries.
+        wheel: whether it comes as a PyPI wheel, pinned in a file of requirements in the place of go.mod.
         root: the directory that holds the components.
     """
 
@@ -72,25 +73,29 @@ class Project:
     release: Release | None = None
     stamps: tuple[str, ...] = ()
     cgo: bool = False
+    wheel: bool = False
     root: Path = TOOLCHAIN
 
     @property
     def directory(self) -> Path:
-        """The directory of its go.mod."""
+        """The directory of its go.mod or of its requirements.txt."""
         return self.root / self.name
+
+    @property
+    def pins(self) -> tuple[Path, ...]:
+        """The files that pin it; the version stands in the first one."""
+        names = ("requirements.txt",) if self.wheel else ("go.mod", "go.sum")
+        return tuple(self.directory / name for name in names)
 
     @property
     def version(self) -> str:
         """The pinned version, with its leading v."""
-        text = (self.directory / "go.mod").read_text()
-        pin = re.search(rf"^(?:require)?\s+{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
-        if pin is None:
-            raise Problem(
-                f"{self.module} is not required",
-                where=str(self.directory / "go.mod"),
-                then=f"add it: go get {self.module}",
-            )
-        return pin[1]
+        text = self.pins[0].read_text()
+        module = re.escape(self.module)
+        pattern = rf"^{module}==(\S+)" if self.wheel else rf"^(?:require)?\s+{module} v(\S+)"
+        if (pin := re.search(pattern, text, re.MULTILINE)) is None:
+            raise Problem(f"{self.module} is not required", where=str(self.pins[0]), then="add it")
+        return f"v{pin[1]}"
 
     @property
     def go_version(self) -> tuple[int, ...]:
@@ -102,7 +107,7 @@ class Project:
     def cache_name(self) -> str:
         """The name of its directory in the cache: another pin or another flag gives another name."""
         flags = [(tool.name, tool.package, tool.tags) for tool in self.tools], self.stamps, self.cgo
-        recipe = (self.directory / "go.mod").read_bytes() + repr(flags).encode()
+        recipe = self.pins[0].read_bytes() + repr(flags).encode()
         return f"{self.name}-{self.version}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
     def url(self, tool: Program) -> str | None:
@@ -249,6 +254,12 @@ PROJECTS = (
         "go.universe.tf/metallb",
         # only the part that gives out addresses: routes, not announcements, bring packets to the nodes
         (Program("metallb-controller", "go.universe.tf/metallb/controller", always=False, released=False),),
+    ),
+    Project(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server",
+        (Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", always=False, released=False),),
+        stamps=("k8s.io/client-go/pkg/version.gitVersion={version}",),
     ),
     Project(
         "gvproxy",

@@ -7,6 +7,8 @@ import socket
 import xmlrpc.client
 from pathlib import Path
 
+CALL_SECONDS = 30
+
 
 class UnixConnection(http.client.HTTPConnection):
     """An HTTP connection over a Unix socket.
@@ -37,7 +39,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         return UnixConnection(self._path, self._timeout_s)
 
 
-def client(socket_path: Path, timeout_s: float = 30) -> xmlrpc.client.ServerProxy:
+def client(socket_path: Path, timeout_s: float = CALL_SECONDS) -> xmlrpc.client.ServerProxy:
     """Return a proxy to the supervisor behind this socket.
 
     Args:

@@ -196,6 +196,11 @@ class Settings:
         return self.state / "nodes" / node
 
     @property
+    def archives(self) -> Path:
+        """The directory of the archives whose images every node gets, besides those that it starts with."""
+        return self.state / "archives"
+
+    @property
     def cgroups_file(self) -> Path:
         """Where the running supervisor records the base of its nodes' cgroups."""
         return self.state / "cgroups.json"
