@@ -16,7 +16,7 @@ import click
 
 from k8s101.cluster.access import probe
 from k8s101.cluster.backends import kinds
-from k8s101.cluster.facade import adopt, dryrun, part, place, selfcheck
+from k8s101.cluster.facade import adopt, dryrun, extras, part, place, selfcheck
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import doctor as examination
 from k8s101.cluster.facade import reset as resetting
@@ -40,7 +40,7 @@ class Commands(click.Group):
             click.secho(f"error: {_explained(error)}", fg="red", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("\ninterrupted; k8s101 up continues, k8s101 down cleans up", err=True)
+            click.echo("\ninterrupted; the same command goes on from there, k8s101 down cleans up", err=True)
             ctx.exit(130)
 
 
@@ -222,6 +222,51 @@ def load(tool: str, name: str | None) -> None:
     """Load the images into a cluster that kind, k3d or minikube made; NAME where it is not the usual one."""
     loading.load(tool, name)
     click.echo(f"loaded into {name or loading.COMMANDS[tool].usual}")
+
+
+@main.group()
+def addons() -> None:
+    """What can be added to the cluster: metrics, addresses for load balancers, …"""
+
+
+@addons.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_addons(as_json: bool) -> None:
+    """Say what there is, and what of it this cluster has."""
+    rows = extras.rows(clusters.find())
+    if as_json:
+        click.echo(json.dumps([row.__dict__ for row in rows], indent=2))
+        return
+    for row in rows:
+        word = {True: "enabled", False: "disabled", None: "-"}[row.enabled]
+        lacking = f" (this cluster lacks {', '.join(row.lacking)})" if row.lacking else ""
+        users = f", used by {', '.join(row.users)}" if row.users else ""
+        click.echo(f"{row.name:14}{word:10}{row.summary}{lacking}{users}")
+
+
+USER = click.option(
+    "--for", "user", envvar="K8S101_LESSON", default="you", show_default=True, help="Who uses it, such as a lesson."
+)
+
+
+@addons.command()
+@click.argument("names", nargs=-1, required=True)
+@USER
+def enable(names: tuple[str, ...], user: str) -> None:
+    """Bring add-ons into the cluster and wait until they work.
+
+    Their programs are built when first needed, which takes minutes; Ctrl-C is safe, the next try goes on there.
+    """
+    extras.enable(_found(), names, user, click.echo)
+
+
+@addons.command()
+@click.argument("names", nargs=-1, required=True)
+@USER
+@click.option("--force", is_flag=True, help="Also where others use it.")
+def disable(names: tuple[str, ...], user: str, force: bool) -> None:
+    """Take add-ons out of the cluster, until nothing of them is left."""
+    extras.disable(_found(), names, user, click.echo, force=force)
 
 
 @main.command()

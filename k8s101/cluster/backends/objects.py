@@ -9,11 +9,11 @@ import yaml
 
 from k8s101.cluster.access import identity
 from k8s101.cluster.access.api import Api
-from k8s101.cluster.values.settings import ROOT, Settings
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, ROOT, Settings
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-USUAL_DNS = "10.96.0.10"
-"""The address of the cluster's DNS as it stands in the files."""
+USUAL = CANDIDATE_RANGES[0]
+"""The address ranges as they stand in the files."""
 
 
 def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
@@ -64,6 +64,12 @@ def populate(settings: Settings, api: Api) -> None:
     api.apply(identity.manifest(settings))
 
 
+def localised(text: str, settings: Settings) -> str:
+    """Return a manifest with the addresses that this cluster took: its DNS, and those for the outside."""
+    ranges = settings.ranges
+    return text.replace(str(USUAL.dns), str(ranges.dns)).replace(str(USUAL.outside), str(ranges.outside))
+
+
 def apply_files(api: Api, settings: Settings, *patterns: str) -> None:
     """Apply files below `manifests/` with the cluster's own DNS address.
 
@@ -74,6 +80,5 @@ def apply_files(api: Api, settings: Settings, *patterns: str) -> None:
     """
     for pattern in patterns:
         for path in sorted((ROOT / "manifests").glob(pattern)):
-            text = path.read_text().replace(USUAL_DNS, str(settings.ranges.dns))
-            for manifest in yaml.safe_load_all(text):
+            for manifest in yaml.safe_load_all(localised(path.read_text(), settings)):
                 api.apply(manifest)

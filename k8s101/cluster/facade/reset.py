@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from k8s101.cluster.access.api import Api
+from k8s101.cluster.access.listing import FIRST, drop_finalizers, gone, kind_of, objects
 from k8s101.cluster.backends import existing
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade.cluster import Cluster, Report, repair
@@ -23,12 +23,6 @@ SECONDS = 60
 
 PATIENCE_SECONDS = 5
 """How long a deletion may take before finalizers are dropped."""
-
-PASSING = {"events", "leases", "endpoints", "endpointslices", "componentstatuses", "bindings"}
-"""Resources that components keep writing by themselves."""
-
-FIRST = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "apiservices")
-"""Deleted before all else: they can refuse or break the deletion of others."""
 
 LEFT = (
     ("/api/v1", "pods"),
@@ -47,7 +41,7 @@ def record_once(cluster: Cluster) -> None:
     path = cluster.settings.state / "baseline.json"
     if cluster.ours and not path.exists():
         cluster.api.wait("the first objects of every namespace exist", lambda: _is_settled(cluster.api), SECONDS)
-        path.write_text(json.dumps(sorted(key for key, _ in _objects(cluster.api))))
+        path.write_text(json.dumps(sorted(key for key, _ in objects(cluster.api))))
 
 
 def _is_settled(api: Api) -> bool:
@@ -82,7 +76,7 @@ def reset(cluster: Cluster, report: Report) -> float:
     api.wait("API server answers", api.ready, SECONDS)
     baseline = set(json.loads((cluster.settings.state / "baseline.json").read_text()))
     _remove_nodes(cluster)
-    doomed = _doomed(dict(_objects(api)), baseline)
+    doomed = _doomed(dict(objects(api)), baseline)
     _delete(api, doomed)
     report(f"{len(doomed)} objects deleted")
     cluster.control("encrypt_secrets", False)
@@ -95,27 +89,6 @@ def reset(cluster: Cluster, report: Report) -> float:
         _register_again(cluster, name)
     cluster.wait_ready(report)
     return time.monotonic() - began
-
-
-def _resources(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (path of the API group's preferred version, resource) for all that can be listed and deleted."""
-    groups = [g["preferredVersion"]["groupVersion"] for g in api.get("/apis")["groups"]]
-    for root in ["/api/v1", *(f"/apis/{group}" for group in groups)]:
-        answer = api.call("GET", root)
-        for resource in answer.json().get("resources", []) if answer.ok else []:
-            if {"list", "delete"} <= set(resource["verbs"]) and resource["name"] not in PASSING:
-                yield root, resource
-
-
-def _objects(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (path, object) of everything in the cluster, metadata only."""
-    metadata_only = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
-    for root, resource in _resources(api):
-        answer = api.call("GET", f"{root}/{resource['name']}", headers=metadata_only)
-        for item in answer.json().get("items") or [] if answer.ok else []:
-            namespace = item["metadata"].get("namespace")
-            place = f"{root}/namespaces/{namespace}" if namespace else root
-            yield f"{place}/{resource['name']}/{item['metadata']['name']}", item
 
 
 def _doomed(found: dict[str, Any], baseline: set[str]) -> list[str]:
@@ -138,23 +111,19 @@ def _delete(api: Api, paths: list[str]) -> None:
     for path in order:
         api.call("DELETE", path, json=NOW)
     for path in order:
-        if _kind(path) == "namespaces":
+        if kind_of(path) == "namespaces":
             _empty(api, path)
     try:
-        api.wait("objects deleted", lambda: all(_gone(api, path) for path in order), PATIENCE_SECONDS)
+        api.wait("objects deleted", lambda: all(gone(api, path) for path in order), PATIENCE_SECONDS)
     except Problem:
-        _drop_finalizers(api)
+        drop_finalizers(api)
         for path in order:
-            api.wait(f"{path} deleted", partial(_gone, api, path), SECONDS)
-
-
-def _kind(path: str) -> str:
-    return path.split("/")[-2]
+            api.wait(f"{path} deleted", partial(gone, api, path), SECONDS)
 
 
 def _rank(path: str) -> int:
     """Return when to delete an object: a namespace before what is in it, so that nothing is made anew there."""
-    kind = _kind(path)
+    kind = kind_of(path)
     return 0 if kind in FIRST else {"namespaces": 1, "pods": 3}.get(kind, 2)
 
 
@@ -172,19 +141,6 @@ def _empty(api: Api, path: str) -> None:
         namespace = answer.json()
         namespace["spec"]["finalizers"] = []
         api.call("PUT", f"{path}/finalize", json=namespace)
-
-
-def _gone(api: Api, path: str) -> bool:
-    return api.call("GET", path).status_code == 404
-
-
-def _drop_finalizers(api: Api) -> None:
-    """Let go what waits for a controller that is gone; definitions wait for their own objects only."""
-    for path, item in _objects(api):
-        waits = "deletionTimestamp" in item["metadata"] and item["metadata"].get("finalizers")
-        if waits and "/customresourcedefinitions/" not in path:
-            body = {"metadata": {"finalizers": None}}
-            api.call("PATCH", path, json=body, headers={"Content-Type": "application/merge-patch+json"})
 
 
 def _remove_nodes(cluster: Cluster) -> None:

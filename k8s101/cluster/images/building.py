@@ -175,6 +175,14 @@ def _build(name: str, place: Path, report: Report) -> Path:
 
 
 def write_images(images: Iterable[Image], target: Path, place: Path, report: Report) -> None:
+    """Write the archive of some images and move it to its place when it is complete.
+
+    Args:
+        images: the images.
+        target: the archive's final path.
+        place: a directory for drafts, on the same file system.
+        report: called with what is being done.
+    """
     _say(report, "writing the images")
     draft = place / target.name
     write_archive(images, draft, place=place, architecture=architecture())

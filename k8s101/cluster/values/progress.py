@@ -22,7 +22,7 @@ class Progress:
         done: how many units are done.
         total: how many units there are, 0 while that is not known.
         message: what is being done, as a short phrase.
-        left: how many projects are left, this one included.
+        left: how many projects are left, this one included; 0 where that is not counted.
         unit: `packages` or `bytes`.
     """
 
@@ -37,6 +37,8 @@ class Progress:
     @property
     def phrase(self) -> str:
         """What is being done and how many projects are left."""
+        if not self.left:
+            return self.message
         return f"{self.message} ({self.left} project{'' if self.left == 1 else 's'} left)"
 
 
