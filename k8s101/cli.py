@@ -146,6 +146,8 @@ def _confirmed(found: str) -> bool:
 def down() -> None:
     """Remove the cluster and everything it made on this machine."""
     _needs_root()
+    if (cluster := clusters.find()) and not cluster.ours:
+        extras.take_back(cluster, _echo)
     click.echo("removed" if clusters.down(report=_echo) else NO_CLUSTER)
 
 

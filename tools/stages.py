@@ -186,7 +186,7 @@ STAGES = (
         "networking, DNS, storage, security, repair, reset, add-ons, on one real cluster",
         NODES,
         330,
-        (_pytest("tests/cluster"),),
+        (_pytest("tests/cluster", after="addons"),),
         root=True,
     ),
     Stage(
@@ -248,6 +248,7 @@ STAGES = (
         60,
         (
             _programs("metallb-controller", name="loadbalancer"),
+            _programs("metrics-server", name="addons"),
             _programs("kwok", "kwokctl", name="kwok"),
             _python("k8s101.cluster.backends.kinds", "guest", name="guest"),
         ),

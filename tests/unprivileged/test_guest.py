@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from k8s101.cluster.access.pki import Authority
+from k8s101.cluster.addons.catalog import catalog
 from k8s101.cluster.backends import guest
+from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
@@ -38,6 +40,9 @@ ARTIFACTS = ROOT / "artifacts/guest"
 def machine() -> Iterator[SmallMachine]:
     """A machine like a container: /dev/shm is small and nothing in it may be executed."""
     guest.prepare(quiet)
+    for addon in catalog().values():
+        for packing in addon.images:
+            ensure_archive(packing)
     with SmallMachine(network=AN_OUTSIDE) as made:
         made.root(*LITTLE_SHM)
         yield made
@@ -270,6 +275,22 @@ def test_reset(running: SmallMachine) -> None:
     running.k8s101("reset").good()
     assert running.kubectl("get", "configmap", "kept").status == 1
     assert "disk" not in running.kubectl("get", "node", "worker-1", "--show-labels").out
+
+
+def test_addons_are_used_and_leave_nothing(running: SmallMachine) -> None:
+    """Their images reach the nodes without any network; the API server reaches metrics-server by konnectivity."""
+    began = time.monotonic()
+    running.k8s101("addons", "enable", "metrics").good()
+    print(f"\nkubectl top answers after {time.monotonic() - began:.1f} s")
+    assert running.kubectl("top", "nodes", "--no-headers").good().out.count("\n") == len(NODES)
+    running.k8s101("addons", "enable", "metrics", "loadbalancer").good()
+    running.kubectl("create", "service", "loadbalancer", "given", "--tcp=80:8000").good()
+    place = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
+    assert eventually("an address", lambda: running.kubectl("get", "service", "given", place).out).startswith("10.")
+    running.kubectl("delete", "service", "given").good()
+    running.k8s101("addons", "disable", "metrics", "loadbalancer").good()
+    names = running.kubectl("get", "crd,apiservice,clusterrole,namespace,deployment", "-A", "--output=name").good().out
+    assert not re.search("metallb|metrics", names)
 
 
 def test_memory_was_enough_and_no_packet_left(running: SmallMachine) -> None:

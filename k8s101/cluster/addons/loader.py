@@ -87,8 +87,8 @@ def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
     if names := lacking(target, addon):
         raise Problem(
             f"{addon.name} needs {', '.join(names)}, which this cluster lacks",
-            where=f"the {target.settings.backend} cluster at {target.settings.state}",
-            then="k8s101 down, then k8s101 up --backend nodes (as root) or guest",
+            where=f"a cluster of the kind {target.settings.backend}, {target.settings.state}",
+            then="k8s101 down, then k8s101 up, which makes the most real cluster that can run here",
         )
     say = _speaker(addon, report)
     api, kinds = target.api, Kinds(target.api)

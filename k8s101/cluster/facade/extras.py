@@ -106,6 +106,14 @@ def remove_all(cluster: Cluster) -> list[str]:
     return names
 
 
+def take_back(cluster: Cluster, tell: Callable[[str], None]) -> None:
+    """Before a cluster that others run is forgotten, take the add-ons out of it; say which may be left."""
+    try:
+        remove_all(cluster)
+    except (Problem, OSError) as error:
+        tell(f"add-ons may be left: {error}")
+
+
 def _check(cluster: Cluster) -> None:
     if not cluster.running():
         raise Problem("the cluster is not running", where=str(cluster.settings.state), then="k8s101 up")

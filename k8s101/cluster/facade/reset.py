@@ -16,6 +16,7 @@ from k8s101.cluster.access.api import Api
 from k8s101.cluster.access.listing import FIRST, drop_finalizers, gone, kind_of, objects
 from k8s101.cluster.backends import existing
 from k8s101.cluster.backends.objects import node
+from k8s101.cluster.facade import extras
 from k8s101.cluster.facade.cluster import Cluster, Report, repair
 from k8s101.errors import Problem
 
@@ -70,6 +71,7 @@ def reset(cluster: Cluster, report: Report) -> float:
     api = cluster.api
     if not cluster.ours:
         cluster.backend.connect(cluster.settings)
+        report(f"add-ons removed: {len(extras.remove_all(cluster))}")
         report(f"namespaces deleted: {existing.remove_namespaces(cluster.settings)}")
         return time.monotonic() - began
     repair(cluster)

@@ -49,6 +49,8 @@ def ensure_archive(packing: Packing, report: Report = quiet) -> Path:
         recipe += Path(module).read_bytes()
     name = f"{packing.program}-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
     target = make_dir(cache_dir() / "images") / name
+    if target.is_file():
+        return target
 
     def say(message: str) -> None:
         report(Progress("images", "", 0, 0, message))

