@@ -48,6 +48,9 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
     kept = {name: value for name, value in environment.items() if not name.startswith("KUBE") and name not in OTHERS}
     first = (str(PROGRAMS), str(Path(sys.executable).parent))
     others = [entry for entry in kept.get("PATH", os.defpath).split(os.pathsep) if entry not in first]
+    if slug:
+        # add-ons that a lesson enables stay until it disables them
+        kept["K8S101_LESSON"] = slug
     return kept | {
         "PATH": os.pathsep.join((*first, *others)),
         "K8S101_KUBECTL": str(client.kubectl()),
