@@ -8,8 +8,11 @@ from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import settled
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
 from k8s101.lesson.quiz.checking import begun, existing, expect, same_version, settles
+
+REPAIR_SECONDS = 20
 
 
 def _tree(before: Before, api: Api) -> str:
@@ -124,8 +127,8 @@ def _repair_begun(api: Api) -> str | None:
 
 
 def _repaired(api: Api) -> Iterator[Finding]:
-    # nothing here may name the cause: to find it is the task
-    yield expect(_pods(api, "shop"), "shop is ready", "shop has no ready Pod yet")
+    # settled() knows the cause, and nothing here may name it: to find it is the task
+    yield expect(settled("deployment/shop", REPAIR_SECONDS) is None, "shop is ready", "shop has no ready Pod yet")
 
 
 EXERCISES = (
