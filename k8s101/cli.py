@@ -307,6 +307,20 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("number", metavar="[NN]", required=False)
+@click.option("--command", "-c", help="Run this instead of a prompt.")
+def shell(number: str | None, command: str | None) -> None:
+    """Open a terminal in which kubectl works as in the cells of a lesson.
+
+    With NN it begins in the folder of that module's files and in its namespace, else in those of the lesson
+    that was opened last.
+    """
+    from k8s101.notebook import terminal
+
+    terminal.run(number, command)
+
+
+@main.command()
 def progress() -> None:
     """Print what you have predicted and solved, as JSON; it is kept on this machine only."""
     from k8s101.lesson.quiz import progress as kept

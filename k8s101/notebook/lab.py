@@ -16,7 +16,10 @@ import click
 from k8s101.cluster.backends import kinds
 from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
+from k8s101.lesson.api.environment import STABLE
+from k8s101.lesson.cells import files
 from k8s101.notebook.document import Tree
+from k8s101.notebook.environment import teach_kernels
 
 PORT = 8888
 END_SECONDS = 10
@@ -192,6 +195,7 @@ def run_jupyter(tree: Tree, port: int, *, browser: bool, options: Sequence[str] 
     Raises:
         Problem: it ended by itself with an error.
     """
+    teach_kernels()
     # a session of its own: Ctrl-C reaches this process only, which ends it without a question
     child = subprocess.Popen(
         jupyter_command(tree, port, browser=browser, options=options),
@@ -254,11 +258,13 @@ def jupyter_command(tree: Tree, port: int, *, browser: bool, options: Sequence[s
 
 def jupyter_environment() -> dict[str, str]:
     """Return JupyterLab's environment, which the notebooks' kernels inherit."""
-    # a learner's own cluster must never be reached
-    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    from k8s101.cluster.facade import place
+
+    environment = {name: value for name, value in os.environ.items() if name not in (STABLE, files.WORK)}
     config = [str(JUPYTER_CONFIG), environment.get("JUPYTER_CONFIG_PATH", "")]
     return environment | {
         "K8S101_INTERACTIVE": "1",
+        "KUBECONFIG": str(place.state_dir() / "kubeconfig"),  # a learner's own cluster must never be reached
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, config)),
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel before one of the same name in the home directory
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",

@@ -13,6 +13,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from k8s101.cluster.values.settings import invoking_user
+from k8s101.lesson.cells import files
 from k8s101.notebook.document import Cell, Tree, cells, make_cell, number_of, read, render, write_atomically
 from k8s101.notebook.execute import without_outputs
 from k8s101.notebook.normalise import KEPT_METADATA, normalise
@@ -50,7 +51,24 @@ def make_copies(tree: Tree, fresh: str | None = None) -> dict[Path, Result]:
         Problem: the number has no notebook, or a notebook cannot be read.
     """
     chosen = tree.paths([fresh])[0] if fresh else None
-    return {tree.work / path.name: make_copy(path, tree, fresh=path == chosen) for path in tree.paths()}
+    made = {tree.work / path.name: make_copy(path, tree, fresh=path == chosen) for path in tree.paths()}
+    for path in tree.paths():
+        make_folder(path, tree, fresh=path == chosen)
+    return made
+
+
+def make_folder(path: Path, tree: Tree, *, fresh: bool = False) -> None:
+    """Make or refresh the folder with a lesson's files; what the learner has edited stays.
+
+    Args:
+        path: the committed notebook.
+        tree: the checkout.
+        fresh: make it anew; the learner's is kept under another name.
+    """
+    folder = tree.work / path.stem
+    if fresh and files.edited(folder):
+        folder.rename(_free_name(folder))
+    files.copy(tree.manifests / path.stem, folder)
 
 
 def make_copy(path: Path, tree: Tree, *, fresh: bool = False) -> Result:
@@ -154,7 +172,7 @@ def _digest(text: str) -> str:
 
 def _free_name(target: Path) -> Path:
     number = 1
-    while (name := target.with_name(f"{target.stem}.old-{number}.ipynb")).exists():
+    while (name := target.with_name(f"{target.stem}.old-{number}{target.suffix}")).exists():
         number += 1
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from k8s101.cluster.facade import place
 from k8s101.cluster.values.settings import ROOT
 from tests.browser.page import Page, printed
 
@@ -26,7 +27,7 @@ def test_kernel_is_that_of_this_environment(
             "surroundings",
             "import os, sys; print(sys.prefix)",
             "print(os.getcwd().endswith('/work'), os.path.isdir('../manifests'))",
-            "print(os.environ['K8S101_INTERACTIVE'], 'KUBECONFIG' in os.environ)",
+            "print(os.environ['K8S101_INTERACTIVE'], os.environ['KUBECONFIG'])",
         )
     )
     page.run_all()
@@ -34,7 +35,7 @@ def test_kernel_is_that_of_this_environment(
     prefix, places, variables = (printed(cell).strip() for cell in page.code_cells())
     assert Path(prefix).resolve() == (ROOT / ".venv").resolve() or "envs" in prefix
     assert places == "True True"
-    assert variables == "1 False"
+    assert variables == f"1 {place.state_dir() / 'kubeconfig'}"
 
 
 def test_errors_are_seen(write_notebook: Callable[..., Path], open_page: Callable[..., Page]) -> None:

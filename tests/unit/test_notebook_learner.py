@@ -146,3 +146,18 @@ def test_blanks_let_a_copy_run(tree: Tree, target: Path) -> None:
     for cell in cells(read(target)):
         if cell.is_code:
             names(cell.python)
+
+
+def test_each_copy_has_the_lessons_files_beside_it(tree: Tree, target: Path) -> None:
+    source = tree.manifests / "06-deployments"
+    source.mkdir(parents=True, exist_ok=True)
+    (source / "extra.yaml").write_text("as made\n")
+    make_copies(tree)
+    mine = tree.work / "06-deployments/extra.yaml"
+    assert mine.read_text() == "as made\n"
+    mine.write_text("mine\n")
+    make_copies(tree)
+    assert mine.read_text() == "mine\n"
+    make_copies(tree, "06")
+    assert mine.read_text() == "as made\n"
+    assert (tree.work / "06-deployments.old-1/extra.yaml").read_text() == "mine\n"

@@ -68,6 +68,28 @@ def connect(slug: str) -> Api:
     return api
 
 
+def join(slug: str) -> Path:
+    """Open a lesson for a terminal: its namespace stays as it is, and is made where there is none.
+
+    Args:
+        slug: the lesson's name.
+
+    Returns:
+        The folder with the lesson's files.
+
+    Raises:
+        Problem: there is no cluster, it is another one, or it is not ready.
+    """
+    settings = _cluster().settings
+    bypass_proxies(settings)
+    api = Api(slug, settings, _client(settings.kubeconfig))
+    identity = prove_identity(api)
+    item = api.rest.get("Namespace", api.namespace, "")
+    if item is None or item["status"].get("phase") != "Active":
+        fresh_namespace(api, identity)
+    return enter(api)
+
+
 def enter(api: Api) -> Path:
     """Let this process and its children use the lesson's namespace and files; return the folder."""
     environment.write_context(api.settings, api.slug, api.namespace)

@@ -71,6 +71,15 @@ def copy(source: Path, folder: Path) -> None:
     _hand_over(folder)
 
 
+def edited(folder: Path) -> bool:
+    """Tell whether a learner has changed, added or removed something in a folder; one that is missing is as made."""
+    if not folder.exists():
+        return False
+    here = {str(file.relative_to(folder)): _digest(file) for file in folder.rglob("*") if file.is_file()}
+    here.pop(NOTES, None)
+    return here != _origins(folder)
+
+
 def _origins(folder: Path) -> dict[str, str]:
     try:
         return dict(json.loads((folder / NOTES).read_text()))
