@@ -216,15 +216,6 @@ STAGES = (
         root=True,
     ),
     Stage("down", "the cluster goes", NODES, 10, (_k8s101("down"),), root=True),
-    # alone with what is niced: it has one processor, and lessons have deadlines
-    Stage(
-        "guest",
-        "an ordinary user gets real nodes in a guest: webhooks, limits, repair, the modules marked `ci_guest`",
-        NODES,
-        480,
-        (_pytest(GUEST, "-s", after="guest"),),
-        root=True,
-    ),
     Stage(
         "own guest",
         "the same modules in this user's own guest",
@@ -278,6 +269,15 @@ STAGES = (
         90,
         (_pytest("tests/existing/test_third_party.py"),),
         niceness=10,
+        root=True,
+    ),
+    # last and not niced: it has one processor, and its lessons have deadlines
+    Stage(
+        "guest",
+        "an ordinary user gets real nodes in a guest: webhooks, limits, repair, the modules marked `ci_guest`",
+        BESIDE,
+        480,
+        (_pytest(GUEST, "-s", after="guest"),),
         root=True,
     ),
     Stage(
