@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from k8s101.lesson.cells import files
-from tools import testing
+from tools.place import state_dir
 
 # a learner's own cluster is never the one that tests take apart
-os.environ.setdefault("K8S101_STATE", str(testing.state_dir()))
+os.environ.setdefault("K8S101_STATE", str(state_dir()))
 os.environ.pop("KUBECONFIG", None)
 
 
@@ -23,7 +23,3 @@ def lesson_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.setdefault(files.WORK, str(tmp_path_factory.mktemp("work")))
     yield
     os.chdir(here)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes long; only `make test-all` runs it")

@@ -24,20 +24,15 @@ import psutil
 from k8s101.cluster.backends import nodes
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.node import router
-from k8s101.cluster.values.settings import ROOT, SYSTEM_STATE, user_state_dir
+from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
 from k8s101.notebook import pool
 from k8s101.notebook.runs import end_children
+from tools.place import state_dir
 from tools.results import Counts, Outcome, count, summary, total
 from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
 
 ARTIFACTS = ROOT / "artifacts"
-LANES = (FIRST, NODES, BESIDE)
-
-
-def state_dir() -> Path:
-    """Return the state directory of the tests' own cluster, which they take down at the end."""
-    return (SYSTEM_STATE if os.getuid() == 0 else user_state_dir()).with_name("k8s101-test")
 
 
 class Run:
