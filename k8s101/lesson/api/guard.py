@@ -15,7 +15,11 @@ watched=' '
 while read -r what session; do
   case $what in
     watch) watched="$watched$session " ;;
-    forget) watched="${watched% $session *} ${watched#* $session }" ;;
+    forget)
+      kept=' '
+      for one in $watched; do [ "$one" = "$session" ] || kept="$kept$one "; done
+      watched=$kept
+      ;;
   esac
 done
 [ "$watched" = ' ' ] && exit

@@ -1,0 +1,26 @@
+"""The guard's list of sessions: what is forgotten twice, or was never watched, does not make it grow."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from k8s101.lesson.api.guard import GUARD
+
+SECONDS = 10
+LOOP = GUARD.partition("\n[ ")[0] + '\nprintf "%s" "$watched"\n'
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("watch 1\nwatch 2\nwatch 3\nforget 2\n", " 1 3 "),
+        ("watch 1\nforget 1\nforget 1\n", " "),
+        ("watch 12\nforget 1\n", " 12 "),
+        ("".join(f"watch {n}\nforget {n}\nforget {n}\n" for n in range(1000)), " "),
+    ],
+)
+def test_only_what_is_watched_is_kept(told: str, left: str) -> None:
+    done = subprocess.run(["sh", "-c", LOOP], input=told, capture_output=True, text=True, timeout=SECONDS)
+    assert done.stdout == left, done.stderr
