@@ -50,7 +50,7 @@ PREFIXES: dict[str, str] = {
 """Tags with a value: as many as are true."""
 
 UNCOUNTED = frozenset({"recall", "predict", "reveal", "draw", "timeline", "hint", "solution"})
-"""Code cells with these roles do not count towards the limit of code cells."""
+"""Cells with these roles do not make a page too long: it may ask and help as often as it likes."""
 
 CODE_TAGS = frozenset(ROLES) | {"prepare", "exercise", "clean-up"}
 """Tags of which a code cell bears exactly one."""

@@ -205,7 +205,7 @@ PLANTED: dict[str, list[Damage]] = {
             "own",
             "own-2",
         ),
-        insert("break", "markdown", "more", times=12),
+        insert("break", "markdown", "more", times=40),
     ],
     "word_count": [
         both(*(code(f"seen-{n}", "You saw it.") for n in range(1, 5))),

@@ -36,7 +36,9 @@ SIMPLE = (
     (re.compile(r"(resourceVersion\"?: \")\d+(?=\")|(Resource Version: +)\d+"), rf"\1\2{DOTS}"),
     (re.compile(rf"\({AGE} ago\)"), f"({DOTS} ago)"),
     (re.compile(rf"\bin {AGE} \({AGE} including waiting\)"), f"in {DOTS}"),
-    (re.compile(rf"\(x\d+ over {AGE}\)"), f"(x{DOTS} over {DOTS})"),
+    # a row of events that grep took out of its table still begins with its age
+    (re.compile(rf"(?:\b{AGE} )?\(x\d+ over {AGE}\)"), f"(x{DOTS} over {DOTS})"),
+    (re.compile(r"(?<= )\d+\.\d+ms\b"), DOTS),
 )
 ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 NODE_PORT = re.compile(r"(?<=:)(3[0-2]\d{3})(?=/(?:TCP|UDP|SCTP))|(?<=\s)(3[0-2]\d{3})(?=/(?:TCP|UDP|SCTP)$)")

@@ -1,19 +1,19 @@
-"""Module 06, Deployments: what it asks and how its exercises are checked."""
+"""Module 06, Deployments: what it asks."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from typing import Any
 
 from k8s101.lesson.api.diagnose import pods_of
-from k8s101.lesson.api.names import condition, owner, ready, version
+from k8s101.lesson.api.names import condition, ready, version
 from k8s101.lesson.api.rest import Object
-from k8s101.lesson.api.rollout import last_rollout
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.api.wait import settled
+from k8s101.lesson.modules.deployments_exercises import EXERCISES
 from k8s101.lesson.pictures import graph
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
-from k8s101.lesson.quiz.checking import begun, existing, expect, recorded, same_version, settles
+from k8s101.lesson.quiz.bank import Before, Option, Question, among
+from k8s101.lesson.quiz.checking import existing
+
+__all__ = ["EXERCISES", "QUESTIONS"]
 
 
 def _hello(api: Api) -> Object:
@@ -21,74 +21,79 @@ def _hello(api: Api) -> Object:
 
 
 def _tree(before: Before, api: Api) -> str:
-    tree = graph.collect(api).below(_hello(api)["metadata"]["uid"])
-    return among(len(tree.nodes), {1: "one", 3: "three", 4: "four", 5: "five"})
+    nodes = len(graph.collect(api).below(_hello(api)["metadata"]["uid"]).nodes)
+    return among(nodes, {1: "one", 3: "three", 4: "four", 5: "five"})
 
 
 def _lost(before: Before, api: Api) -> str:
-    wanted = int(_hello(api)["spec"]["replicas"])
     pods = [pod for pod in pods_of(api, _hello(api)) if ready(pod)]
-    fresh = {pod["metadata"]["uid"] for pod in pods} - before.pods.keys()
-    if len(pods) < wanted:
+    if len(pods) < int(_hello(api)["spec"]["replicas"]):
         return "short"
-    if fresh:
-        return "new"
-    return "same"
+    return "new" if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys() else "same"
+
+
+def _totals(api: Api) -> dict[str, Any]:
+    path = f"/api/v1/namespaces/{api.namespace}/services/loop:8001/proxy/totals"
+    return dict(api.rest.call("GET", path))
 
 
 def _failed(before: Before, api: Api) -> str:
-    path = f"/api/v1/namespaces/{api.namespace}/services/loop:8001/proxy/totals"
-    totals = api.rest.call("GET", path)
+    totals = _totals(api)
     if totals["failed"] == 0:
         return "none"
     return "third" if totals["failed"] > totals["requests"] / 5 else "in-flight"
 
 
-def _paused(before: Before, api: Api) -> str:
-    mine = [item for item in api.list("ReplicaSet") if owner(item) == _hello(api)["metadata"]["uid"]]
-    fresh = [item for item in mine if item["metadata"]["uid"] not in before.replicasets]
-    return {0: "none", 1: "one"}.get(len(fresh), "two")
-
-
 def _bad_release(before: Before, api: Api) -> str:
     deployment = _hello(api)
-    new = [pod for pod in pods_of(api, deployment) if version(pod) == "1.1.1"]
     if version(deployment) != "1.1.1":
         return "undone"
-    if not new:
-        return "none"
-    stalled = condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded"
-    return "half-way" if stalled else "replaced"
+    if condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded":
+        return "half-way"
+    return "replaced"
+
+
+def _blind(before: Before, api: Api) -> str:
+    if condition(_hello(api), "Progressing").get("reason") == "ProgressDeadlineExceeded":
+        return "stalls"
+    if version(_hello(api)) != "1.1.1":
+        return "undone"
+    totals = _totals(api)
+    return "all" if totals["failed"] == totals["requests"] else "some"
+
+
+def _share(before: Before, api: Api) -> str:
+    answers = {found: sum(counts.values()) for found, counts in _totals(api)["versions"].items()}
+    new = answers.get("2.0.0", 0) / sum(answers.values())
+    return "half" if new > 0.35 else "sixth" if new > 0.05 else "none"
 
 
 QUESTIONS = (
     Question(
         "tree",
-        "You create one Deployment with three replicas. How many objects will its ownership tree hold?",
+        "You create one Deployment with three replicas. How many objects does its ownership tree hold?",
         {
-            "one": Option("1", "The Deployment is one object, but it makes others and owns them."),
-            "three": Option("3", "You counted the Pods only; what creates and counts them is an object too."),
-            "four": Option("4", "Between the Deployment and its Pods stands a ReplicaSet."),
+            "one": Option("1", "You create one object, but the controllers create others that it owns."),
+            "three": Option("3", "Three is the number of Pods. Whatever creates and counts them is an object, too."),
+            "four": Option("4", "A Deployment does not create Pods itself; there is one more object in between."),
             "five": Option("5", "one Deployment, one ReplicaSet, three Pods"),
         },
         _tree,
     ),
     Question(
         "lost-pod",
-        "You delete one Pod. What happens?",
+        "You delete one of the three Pods. What happens?",
         {
             "short": Option(
-                "the Deployment stays one short until you act", "Nobody has to act: a controller compares all the time."
+                "two Pods are left until you act", "A controller compares all the time; nobody has to act."
             ),
             "same": Option(
                 "the same Pod starts again",
-                "A Pod that is deleted never comes back; restarts happen inside living Pods.",
+                "A deleted Pod never comes back. Restarts happen to containers inside a Pod that still exists.",
             ),
-            "new": Option(
-                "a new Pod with a new name takes its place", "the ReplicaSet counts two of three and creates one"
-            ),
+            "new": Option("a new Pod with a new name takes its place", "the ReplicaSet wants three and counts two"),
             "protected": Option(
-                "nothing: Deployments protect their Pods", "Any Pod can be deleted; what is protected is their number."
+                "the deletion is refused", "You may delete any Pod. What the Deployment protects is their number."
             ),
         },
         _lost,
@@ -97,60 +102,93 @@ QUESTIONS = (
         "failed-requests",
         "All five Pods are replaced while the client calls. How many of its requests fail?",
         {
-            "none": Option("none", "a Pod gets requests only while it is ready, and serves on while it leaves"),
+            "none": Option("none", "only ready Pods get requests, and a Pod keeps serving while it terminates"),
             "in-flight": Option(
-                "those under way when a Pod stops", "A Pod is told to stop and finishes what it has begun."
+                "those in flight when a Pod stops",
+                "A Pod is asked to stop first, and it has time to answer what it has accepted.",
             ),
-            "third": Option("about a third", "Pods are replaced a few at a time; requests go to those that are ready."),
+            "third": Option(
+                "about a third", "Pods are replaced a few at a time, and requests go only to those that are ready."
+            ),
             "client": Option(
-                "it depends on the client", "This client does nothing clever: one new connection for each request."
+                "it depends on the client", "This client does nothing clever: it never retries a failed request."
             ),
         },
         _failed,
     ),
     Question(
         "paused",
-        "While the Deployment is paused you change two fields, then you resume it. How many rollouts follow?",
+        "You pause the Deployment, change two fields and resume it. How many rollouts follow?",
         {
-            "two": Option(
-                "two", "Changes made during the pause are not queued; the template they add up to is rolled out."
-            ),
-            "one": Option("one", "the template as it stands at the end is what counts"),
-            "none": Option(
-                "none: a paused Deployment forgets changes", "The change is in the spec; only acting on it waits."
-            ),
+            "two": Option("two", "Changes are not queued; only the template as it stands at the end counts."),
+            "one": Option("one", "only the template as it stands at the end counts"),
+            "none": Option("none", "The changes are stored in the Deployment at once; only acting on them waits."),
         },
-        _paused,
+        "one",
     ),
     Question(
         "bad-release",
-        "Release 1.1.1 answers every request with status 500. Its rollout …",
+        "Release 1.1.1 answers every request with status 500. What does its rollout do?",
         {
             "replaced": Option(
-                "replaces all Pods", "An old Pod goes only when a new one is ready, and here none gets ready."
+                "it replaces all Pods", "Old Pods are stopped only as new ones become ready, and here none does."
             ),
-            "half-way": Option("stops by itself, half-way", "new Pods never get ready, so the old ones stay"),
+            "half-way": Option("it stops half-way", "the new Pods never become ready, so most of the old ones stay"),
             "undone": Option(
-                "is taken back by Kubernetes", "Kubernetes reports and waits; going back is your decision."
+                "Kubernetes undoes it", "Kubernetes reports that the rollout is stuck. To undo it is your decision."
             ),
-            "none": Option(
-                "does not even begin", "Nobody knows before it runs: the Pods are created and fail their probe."
+            "refused": Option(
+                "it is refused before it starts", "Nobody knows that a release is bad before its first Pods run."
             ),
         },
         _bad_release,
+    ),
+    Question(
+        "blind",
+        "You roll out release 1.1.1 again, with a probe on /healthz. What happens?",
+        {
+            "stalls": Option(
+                "the rollout stops half-way again", "A Pod is ready when its probe succeeds, and this probe gets 200."
+            ),
+            "some": Option(
+                "the rollout succeeds, and some requests fail", "When it has ended, no old Pod is left to answer."
+            ),
+            "all": Option(
+                "the rollout succeeds, and every request fails", "the probe gets 200, so all Pods are replaced"
+            ),
+            "undone": Option(
+                "Kubernetes sees the errors and undoes it",
+                "Kubernetes does not look at what users get. It knows only what the probe says.",
+            ),
+        },
+        _blind,
+    ),
+    Question(
+        "share",
+        "Five Pods of 1.1.0 and one Pod of 2.0.0 have the label that Service hello selects. Which share of the "
+        "requests does 2.0.0 get?",
+        {
+            "none": Option(
+                "none before the Service is changed", "The Service selects by label, and the new Pod has that label."
+            ),
+            "sixth": Option("about a sixth", "for each connection, a Service picks one of all its ready Pods"),
+            "half": Option("about half", "The Service knows nothing of Deployments. It chooses among Pods."),
+        },
+        _share,
     ),
     Question(
         "new-rollout",
         "What makes a Deployment replace its Pods?",
         {
             "any": Option(
-                "any change of the Deployment", "A new number of replicas only adds Pods or takes some away."
+                "any change of the Deployment", "A new number of replicas only adds or deletes Pods, for example."
             ),
             "template": Option(
-                "a change of its Pod template", "a new template is a new revision, and its ReplicaSet makes new Pods"
+                "a change of its Pod template", "a changed template is a new revision, with a ReplicaSet of its own"
             ),
             "used": Option(
-                "a change of anything that its Pods use", "It compares templates; what they refer to is not looked at."
+                "a change of anything that its Pods use",
+                "It compares templates. It does not look at the objects that a template refers to.",
             ),
         },
         "template",
@@ -159,112 +197,38 @@ QUESTIONS = (
         "ended",
         "The only container of a Deployment's Pod ends without an error. What happens?",
         {
-            "completed": Option("the Pod is completed", "Pods of a Deployment are meant to run for ever."),
+            "completed": Option("the Pod is completed", "The Pods of a Deployment are meant to run all the time."),
             "restarted": Option("the container is started again", "the Pods of a Deployment have restartPolicy Always"),
             "replaced": Option(
-                "the Pod is deleted and replaced", "The Pod stays; the kubelet restarts containers inside it."
+                "the Pod is deleted and replaced", "The Pod stays. The kubelet restarts containers inside it."
             ),
         },
         "restarted",
     ),
     Question(
         "keeper",
-        "A Pod of a Deployment is lost. Who counts and makes a new one?",
+        "A Pod of a Deployment is deleted. Who counts the Pods and creates a new one?",
         {
             "kubelet": Option(
-                "the kubelet of its node",
-                "A kubelet restarts containers of Pods that it has; a lost Pod it has no more.",
+                "the kubelet of its node", "A kubelet runs the Pods that are assigned to its node; it creates none."
             ),
             "replicaset": Option(
-                "the ReplicaSet's controller", "the Deployment owns a ReplicaSet, and that counts Pods"
+                "the ReplicaSet's controller", "the Deployment owns a ReplicaSet, and that keeps the number of Pods"
             ),
-            "scheduler": Option("the scheduler", "The scheduler chooses a node for a Pod that somebody else has made."),
+            "scheduler": Option("the scheduler", "The scheduler assigns a node to a Pod that somebody else created."),
         },
         "replicaset",
     ),
     Question(
         "stalled",
-        "A rollout of a Deployment gets nowhere. What tells you?",
+        "A rollout of a Deployment makes no progress. What tells you?",
         {
             "condition": Option(
-                "its condition Progressing turns False", "after progressDeadlineSeconds; going back is your decision"
+                "its condition Progressing becomes False", "after progressDeadlineSeconds; what to do is your decision"
             ),
-            "undone": Option("Kubernetes goes back by itself", "It reports and waits; going back is your decision."),
+            "undone": Option("Kubernetes undoes the rollout", "It reports and waits. What to do is your decision."),
             "nothing": Option("nothing does", "The Deployment's status has a condition for it, with a deadline."),
         },
         "condition",
-    ),
-)
-
-
-def _update_begun(api: Api) -> str | None:
-    if version(_hello(api)) == "1.1.0":
-        return "Deployment hello still asks for 1.1.0"
-    return None
-
-
-def _updated(api: Api) -> Iterator[Finding]:
-    found = version(_hello(api))
-    if found != "2.0.0":
-        yield Finding(False, f"hello asks for {found}, the task for 2.0.0")
-        return
-    yield settles("deployment/hello", "hello runs 2.0.0 on 5 of 5 Pods")
-    rollout = last_rollout(recorded(api), _hello(api))
-    update = _hello(api)["spec"]["strategy"]["rollingUpdate"]
-    again = 'then go back with kubectl("rollout undo deployment/hello") and try again'
-    few = f"only {rollout.lowest} of 5 were ready at one moment: maxUnavailable {update['maxUnavailable']} allows it; "
-    yield expect(rollout.lowest >= 5, "5 Pods were ready at every moment", few + again)
-    many = f"{rollout.highest} Pods existed at one moment: maxSurge {update['maxSurge']} allows it; "
-    yield expect(rollout.highest <= 6, "never more than 6 Pods existed", many + again)
-
-
-def _spread(api: Api) -> Iterator[Finding]:
-    trouble = settled("deployment/web")
-    web = api.get("deployment/web") or {}
-    pods = [pod for pod in pods_of(api, web) if ready(pod)]
-    if trouble:
-        yield Finding(False, trouble)
-        return
-    yield expect(len(pods) == 5, f"web has {len(pods)} ready Pods", f"web has {len(pods)} ready Pods, the task wants 5")
-    yield same_version(pods, "1.1.0")
-    nodes = Counter(pod["spec"]["nodeName"] for pod in pods)
-    names = [node["metadata"]["name"] for node in api.rest.list("Node", "")]
-    fullest, most = max(sorted(nodes.items()), key=lambda pair: pair[1])
-    if len(pods) - most < 3:
-        yield Finding(
-            False, f"{fullest} runs {most} of {len(pods)} Pods: without it only {len(pods) - most} stay ready"
-        )
-        return
-    empty = sorted(set(names) - nodes.keys())
-    yield expect(not empty, f"all {len(names)} nodes run some", f"{', '.join(empty)} runs none of them")
-    yield Finding(True, f"without any one node at least {len(pods) - most} stay ready")
-    kept = web["spec"]["revisionHistoryLimit"]
-    yield expect(
-        kept == 2, f"{kept} old revisions are kept", f"{kept} old revisions are kept: look at revisionHistoryLimit"
-    )
-
-
-EXERCISES = (
-    Exercise(
-        "zero-downtime",
-        _update_begun,
-        _updated,
-        (
-            "Five ready Pods at every moment: how many of the five may then be away?",
-            "If none may be away, the update needs room for a Pod on top. The task says how many Pods may exist.",
-            'surge=1, unavailable=0, version="2.0.0"',
-        ),
-    ),
-    Exercise(
-        "spread",
-        begun("Deployment", "web"),
-        _spread,
-        (
-            "Begin with hello.yaml. Which node loss would hurt most? Count Pods by node.",
-            'kubectl("explain deployment.spec.template.spec.topologySpreadConstraints") says how to spread by rule; '
-            'kubectl("explain deployment.spec.revisionHistoryLimit") what keeps old revisions.',
-            "Spread by kubernetes.io/hostname with maxSkew 1 and DoNotSchedule, labelSelector app=web; "
-            "replicas 5; revisionHistoryLimit 2.",
-        ),
     ),
 )

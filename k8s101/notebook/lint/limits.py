@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 CELLS = (35, 60)
+"""The lower number counts all cells, the upper one those that do more than ask, answer or help (tags.UNCOUNTED)."""
+
 WORDS = (900, 2800)
 """Words of Markdown, without the generated title bar."""
 
