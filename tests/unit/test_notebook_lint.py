@@ -280,6 +280,8 @@ PLANTED: dict[str, list[Damage]] = {
         bash("more-1", "kubectl apply -f hello.yaml -f other.yaml"),
         bash("more-1", "kubectl create deployment a --image=b -o yaml > a.yaml\nkubectl apply -f a.yaml"),
         code("own", "print('nothing written')"),
+        bash("more-1", "cat a.yaml > b.yaml\nkubectl apply -f b.yaml"),
+        bash("more-1", "sed -i s/1/2/ b.yaml\nkubectl apply -f b.yaml"),
     ],
     "files_exist": [bash("more-1", "cat gone.yaml"), bash("more-1", "kubectl delete --filename=gone.yaml")],
     "presenter_notes": [
@@ -479,6 +481,7 @@ def test_planted_fault_is_found(tree: Tree, rule: str, damage: Damage) -> None:
         add_code("own", "\n".join("a: b" for _ in range(20))),
         add_code("seen-1", "Write `just` or “we”, not more."),
         note("seen-1", {"skip": True}),
+        bash("list-1", "cat *.yaml\nkubectl apply -f ./hello.yaml\nkubectl delete -f hello.yaml --timeout=60s"),
         manifest("name: just  # plain words"),
         add_code("seen-1", "`![](gone.svg)`"),
         add_code("seen-1", "[there](#Step-2) and [outside](https://example.org/)"),

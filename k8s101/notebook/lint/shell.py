@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import lru_cache
 
 from k8s101.notebook.document import Cell
@@ -105,11 +106,12 @@ def shown_before_applied(module: Module) -> Iterator[Hit]:
         if cell.written_file:
             shown.add(cell.written_file)
         for command in _commands(cell):
-            if command.words[0] in SHOWING:
-                shown |= set(command.words[1:])
+            if command.words[0] in SHOWING and not command.writes and not command.has("-i"):
+                shown |= {word.removeprefix("./") for word in command.words[1:]}
             words = command.kubectl or [""]
             for name in files(command) if words[0] in APPLYING else ():
-                if name.endswith((".yaml", ".yml")) and name not in shown and cell.role != "exercise":
+                seen = any(fnmatch(name.removeprefix("./"), pattern) for pattern in shown)
+                if name.endswith((".yaml", ".yml")) and not seen and cell.role != "exercise":
                     yield cell, f"{name} is applied and was not shown", f"cat {name} before, or %%writefile {name}"
 
 
