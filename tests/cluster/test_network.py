@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from tests.escapes import Escapes
+from tests.intrusions import intruder
 from tests.lab import HELLO_PORT, Lab, Namespace, hello, namespace, pod, service, several
 from tests.waiting import eventually
 
@@ -199,6 +202,41 @@ def test_nodes_have_no_way_out(app: Namespace) -> None:
         routes = json.loads(app.lab.run(*app.lab.at_node(node), "ip", "-json", "route", "show").stdout)
         assert routes
         assert "default" not in {route["dst"] for route in routes}
+
+
+@contextmanager
+def address_of_the_machine(address: str) -> Iterator[None]:
+    """Give the machine one more address."""
+    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", "lo"], check=True)
+
+
+def test_nobody_in_the_cluster_can_call_the_machine(app: Namespace) -> None:
+    """Neither at its address on the link nor, with routes of a Pod's own, at an address behind the machine."""
+    app.start(intruder(nodeName="worker-2"))
+    link, behind = str(app.lab.cluster.settings.ranges.host), "198.51.100.7"
+    with (
+        address_of_the_machine(behind),
+        socket.create_server(("0.0.0.0", 0)) as listener,
+        socket.socket(type=socket.SOCK_DGRAM) as packets,
+    ):
+        port = listener.getsockname()[1]
+        packets.bind(("0.0.0.0", port))
+        packets.settimeout(1)
+        socket.create_connection((link, port), timeout=5).close()
+        listener.accept()[0].close()
+        listener.settimeout(1)
+        route = f"ip route add {behind} via {app.lab.cluster.settings.ranges.router}"
+        for address in (link, behind):
+            for how in ("nc -w 2", "nc -u -w 2"):
+                app.ask("exec", "intruder", "--", "sh", "-c", f"{route}; echo hello | {how} {address} {port}")
+        for hear in (listener.accept, lambda: packets.recv(100)):
+            with pytest.raises(TimeoutError):
+                hear()
+    app.kubectl("delete", "pod", "intruder", "--now")
 
 
 def test_nothing_of_the_cluster_left_the_machine(app: Namespace, escapes: Escapes) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import os
+import shutil
 import socket
 import ssl
 import stat
@@ -19,8 +21,10 @@ import requests
 
 from k8s101.cluster.host import host
 from k8s101.cluster.linux import cgroups
+from k8s101.cluster.values.settings import ROOT, cache_dir
 from k8s101.errors import Problem
-from tests.lab import Lab, Namespace, pod
+from tests.intrusions import CHANGE, LOOK, OPEN_BY_NUMBER, WAYS, WORD, Kept, attempt, intruder
+from tests.lab import Lab, Namespace, namespace, pod
 from tests.users import NOBODY, as_user
 
 PRIVATE = (b"PRIVATE KEY-----", b"client-key-data:", b"secret: ")
@@ -252,3 +256,109 @@ def test_servers_prove_who_they_are(lab: Lab) -> None:
             context.wrap_socket(line, server_hostname=str(address)) as secured,
         ):
             assert secured.version() in ("TLSv1.2", "TLSv1.3")
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """Files in homes and elsewhere on the machine, with a word in each."""
+    name = f"k8s101-test-{os.getpid()}"
+    homes, others = [Path("/root", name), Path("/home", name)], [Path("/opt", name), Path("/var/lib", name)]
+    places = [*homes, *others, ROOT / f".git-{name}", tmp_path_factory.mktemp(name)]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "own.txt").write_text(WORD)
+    yield Kept({place / "own.txt": place / "own.txt" for place in places})
+    for place in places:
+        shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def intruding(lab: Lab) -> Iterator[Namespace]:
+    """A Pod that has every right."""
+    with namespace(lab, f"intruder-{os.getpid()}") as made:
+        made.start(intruder(nodeName="worker-1"))
+        yield made
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_privileged_pod_neither_sees_nor_changes_private_files(intruding: Namespace, private: Kept, way: str) -> None:
+    for path in private.files:
+        seen = intruding.ask("exec", "intruder", "--", "sh", "-c", attempt(way, path, [*LOOK, *CHANGE]))
+        assert WORD not in seen.stdout, path
+        assert "own.txt\n" not in seen.stdout, path
+    private.assert_unchanged()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_privileged_pod_does_not_see_the_history_of_the_checkout(intruding: Namespace, way: str) -> None:
+    script = attempt(way, ROOT / ".git/HEAD", ["cat {file}", "cat {directory}"])
+    assert not intruding.ask("exec", "intruder", "--", "sh", "-c", script).stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_privileged_pod_changes_nothing_that_the_machine_obeys(
+    lab: Lab, intruding: Namespace, tmp_path: Path, way: str
+) -> None:
+    state, probe = lab.cluster.settings.state, cache_dir() / "bin/k8s101-test/own.txt"
+    probe.parent.mkdir(exist_ok=True)
+    probe.write_text(WORD)
+    names = ("kubeconfig", "settings.json", "supervisord.conf", "pki/ca.key", "nodes/worker-1/node.json")
+    kept = Kept({path: path for path in (*(state / name for name in names), probe)})
+    for path in kept.files:
+        intruding.ask("exec", "intruder", "--", "sh", "-c", attempt(way, path, CHANGE))
+    kept.assert_unchanged()
+    shutil.rmtree(probe.parent)
+
+
+def test_the_cache_stays_read_only_when_a_pod_mounts_it_anew(lab: Lab, intruding: Namespace) -> None:
+    plan = json.loads((lab.cluster.settings.node_dir("worker-1") / "node.json").read_text())
+    places = plan["binds"] | dict(zip(plan["shown"], plan["shown"], strict=True))
+    # what a cluster was given belongs to its state
+    del places[str(lab.cluster.settings.archives)]
+    for source, place in places.items():
+        probe = Path(source, "k8s101-test")
+        script = f"mount -o remount,rw,bind {place}; mount -o remount,rw {place}; touch {place}/{probe.name}"
+        intruding.ask("exec", "intruder", "--", "nsenter", "--target=1", "--mount", "--", "/bin/sh", "-c", script)
+        found = probe.exists()
+        probe.unlink(missing_ok=True)
+        assert not found, source
+
+
+def test_below_the_processes_of_a_node_there_are_none_of_the_machine(intruding: Namespace) -> None:
+    script = "umount -l /proc; mount -t tmpfs none /mnt; ls /proc; ls /proc/1/root/root"
+    enter = ("nsenter", "--target=1", "--mount", "--", "unshare", "-m", "/bin/sh", "-c", script)
+    assert not intruding.ask("exec", "intruder", "--", *enter).stdout
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of the machine that begins with a word."""
+    image = tmp_path / "disk.img"
+    image.write_text(WORD.ljust(1 << 16))
+    found = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip(f"this machine offers no loop device: {found.stderr.strip()}")
+    yield Path(found.stdout.strip())
+    subprocess.run(["losetup", "--detach", found.stdout.strip()], check=True)
+
+
+def test_a_privileged_pod_cannot_use_a_disk_through_a_device_of_its_own(intruding: Namespace, disk: Path) -> None:
+    assert disk.read_bytes().startswith(WORD.encode())
+    numbers = f"{os.major(disk.stat().st_rdev)} {os.minor(disk.stat().st_rdev)}"
+    ways = {
+        f"mknod /tmp/{disk.name} b {numbers}": f"/tmp/{disk.name}",
+        "mkdir -p /tmp/d; mount -t devtmpfs none /tmp/d": f"/tmp/d/{disk.name}",
+        f"nsenter --target=1 --mount -- mknod /mnt/{disk.name} b {numbers}": f"/machine/mnt/{disk.name}",
+    }
+    for makes, device in ways.items():
+        script = f"{makes}; ls {device}; cat {device}; echo theirs > {device}"
+        seen = intruding.ask("exec", "intruder", "--", "sh", "-c", script).stdout
+        assert seen == f"{device}\n", script
+    assert disk.read_bytes().startswith(WORD.encode())
+
+
+def test_a_privileged_pod_cannot_open_files_of_the_machine_by_number(intruding: Namespace) -> None:
+    """A node's own directories lie on the machine's file system, on which file handles lead everywhere."""
+    enter = ("nsenter", "--target=1", "--mount", "--", sys.executable, "-c", OPEN_BY_NUMBER, "/var/lib/kubelet")
+    seen = intruding.ask("exec", "intruder", "--", *enter)
+    assert seen.stdout == f"{os.strerror(errno.EPERM)}\n", seen

@@ -74,7 +74,7 @@ MOMENTS = {
     "before anything runs": lambda machine: True,
     "as soon as there are settings": lambda machine: (machine.state / "settings.json").exists(),
     "when the supervisor runs": lambda machine: (machine.state / "supervisord.pid").exists(),
-    "when a node runs": lambda machine: any((machine.state / "nodes").glob("worker-*/supervisor.sock")),
+    "when a node runs": lambda machine: any((machine.state / "nodes").glob("worker-*/own/supervisor.sock")),
 }
 
 

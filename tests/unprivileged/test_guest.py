@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import time
@@ -21,10 +22,11 @@ from k8s101.cluster.addons.catalog import catalog
 from k8s101.cluster.backends import guest
 from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
-from k8s101.cluster.values.settings import ROOT
+from k8s101.cluster.values.settings import ROOT, cache_dir
 from k8s101.notebook import lessons
+from tests.intrusions import CHANGE, LOOK, WAYS, WORD, Kept, attempt, intruder
 from tests.lab import TOOLBOX, pod, service
-from tests.small_machine import AN_OUTSIDE, Finished, SmallMachine
+from tests.small_machine import AN_OUTSIDE, UID, Finished, SmallMachine
 from tests.waiting import eventually
 
 HELLO = "k8s101.test/hello:1.0.0"
@@ -234,6 +236,59 @@ def test_cgroups_are_of_version_2_and_limits_are_in_force(running: SmallMachine)
     assert read("memory.max").strip() == str(24 * 2**20)
     eventually("greedy is killed", lambda: running.kubectl("get", "pod", "greedy", reason).out == "OOMKilled", 60)
     running.kubectl("delete", "pod", "busy", "greedy", "--now").good()
+
+
+@pytest.fixture(scope="module")
+def private(machine: SmallMachine) -> Kept:
+    """Files of the user, of another user and of the checkout's history, with a word in each."""
+    places = [machine.home() / "documents", machine.home() / ".ssh", machine.directory / "another"]
+    inside = {place / "own.txt": place / "own.txt" for place in places}
+    inside[ROOT / ".git/own.txt"] = machine.checkout / ".git/own.txt"
+    for path in inside.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(WORD)
+        for made in (path.parent, path):
+            os.chown(made, *(UID, UID) if "another" not in path.parts else (0, 0))
+    (machine.home() / ".ssh").chmod(0o700)
+    return Kept(inside)
+
+
+@pytest.fixture(scope="module")
+def intruding(running: SmallMachine) -> SmallMachine:
+    """The running cluster with a Pod that has every right."""
+    apply(running, intruder(nodeName="worker-1"))
+    running.kubectl("wait", "pod/intruder", "--for=condition=Ready", "--timeout=60s").good()
+    return running
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_privileged_pod_neither_sees_nor_changes_private_files(
+    intruding: SmallMachine, private: Kept, way: str
+) -> None:
+    for path in private.files:
+        seen = intruding.kubectl("exec", "intruder", "--", "sh", "-c", attempt(way, path, [*LOOK, *CHANGE]))
+        assert WORD not in seen.out, path
+        assert "own.txt\n" not in seen.out, path
+    private.assert_unchanged()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_privileged_pod_changes_nothing_that_the_machine_obeys(intruding: SmallMachine, way: str) -> None:
+    state = intruding.state()
+    names = ("kubeconfig", "settings.json", "supervisord.conf", "guest/guest.json", "pki/ca.key")
+    obeyed = Kept({state / name: state / name for name in names})
+    for path in obeyed.files:
+        intruding.kubectl("exec", "intruder", "--", "sh", "-c", attempt(way, path, CHANGE))
+    obeyed.assert_unchanged()
+
+
+def test_a_privileged_pod_cannot_write_to_the_disk_of_images(intruding: SmallMachine) -> None:
+    disk = (intruding.state() / "guest/images.img").readlink()
+    kept = Kept({disk: cache_dir() / disk.relative_to(intruding.home() / ".cache/k8s101")})
+    script = "mknod /tmp/disk b 98 16; dd if=/dev/zero of=/tmp/disk bs=4096 count=1 seek=2 conv=fsync"
+    intruding.kubectl("exec", "intruder", "--", "sh", "-c", script)
+    kept.assert_unchanged()
+    intruding.kubectl("delete", "pod", "intruder", "--now").good()
 
 
 def test_marked_modules_run_with_nothing_simulated(running: SmallMachine) -> None:

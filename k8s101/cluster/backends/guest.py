@@ -15,11 +15,11 @@ from k8s101.cluster.access.pki import Authority
 from k8s101.cluster.backends import local, nodes, objects
 from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.components import gvproxy, konnectivity
-from k8s101.cluster.guest import control, store, uml
+from k8s101.cluster.guest import confinement, control, store, uml
 from k8s101.cluster.host import host
 from k8s101.cluster.images import building
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
-from k8s101.cluster.node.files import write_identity
+from k8s101.cluster.node.files import programs_dir, write_identity
 from k8s101.cluster.programs import kernel
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.supervisor.process import Process
@@ -162,6 +162,8 @@ def _write_guest(settings: Settings, tools: dict[str, Path], images: Path) -> No
         "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "gvproxy")},
         "kernel": str(tools[kernel.NAME]),
         "memory": MEMORY_MIB,
+        "cache": str(programs_dir()),
+        "readable": [str(programs_dir()), *map(str, tools.values()), str(images)],
     }
     (directory / "guest.json").write_text(json.dumps(plan))
     (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))
@@ -169,6 +171,7 @@ def _write_guest(settings: Settings, tools: dict[str, Path], images: Path) -> No
     (directory / "images.img").symlink_to(images)
     if not (disk := directory / "disk.img").exists():
         store.make_disk(disk)
+    confinement.prepare(settings)
 
 
 def connect(settings: Settings) -> None:

@@ -60,6 +60,8 @@ disabled_plugins = [
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
+  # all devices would be more than a node's cgroup has
+  privileged_without_host_devices = true
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
   BinaryName = "{tools["runc"]}"

@@ -84,7 +84,9 @@ def boot(state: Path) -> None:
     settings.save()
     plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
     template = next((IMAGES / "image-store").glob("[0-9a-f]*"))
-    (STATE / "nodes.json").write_text(json.dumps({"tools": plan["tools"], "images": str(template)}))
+    (STATE / "nodes.json").write_text(
+        json.dumps({"tools": plan["tools"], "images": str(template), "cache": plan["cache"]})
+    )
     _network(settings)
     base = cgroups.delegate("k8s101")
     settings.cgroups_file.write_text(json.dumps(base))

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from k8s101.cluster.components import gvproxy
-from k8s101.cluster.guest import uml
+from k8s101.cluster.guest import confinement, uml
 from k8s101.cluster.values.settings import Settings
 
 NETWORK_SECONDS = 20
@@ -31,7 +31,8 @@ def main(state: Path) -> None:
     for name in (gvproxy.NETWORK_SOCKET, gvproxy.SERVICE_SOCKET, gvproxy.CONTROL_SOCKET):
         Path(name).unlink(missing_ok=True)
     network = (plan["tools"]["gvproxy"], "-config", "gvproxy.yaml")
-    subprocess.Popen(("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _TOGETHER, "sh", *network))
+    together = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _TOGETHER, "sh", *network)
+    subprocess.Popen(together, preexec_fn=lambda: confinement.confine_network(settings, Path(network[0])))
     for attempt in Retrying(stop=stop_after_delay(NETWORK_SECONDS), wait=wait_fixed(0.01), reraise=True):
         with attempt:
             Path(gvproxy.NETWORK_SOCKET).stat()
@@ -45,6 +46,7 @@ def main(state: Path) -> None:
         disks=("disk.img", "images.img:ro"),
         network=gvproxy.NETWORK_SOCKET,
     )
+    confinement.confine_kernel(settings, [Path(path) for path in plan["readable"]])
     os.execve(command[0], command, uml.ENVIRONMENT)
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from k8s101.errors import Problem
 
+DIRECTORY = "uml"
+"""Where the kernel keeps its number and its console, below the directory in which it starts."""
+
 MAC = "5a:94:ef:e4:0c:ee"
 PROBE, PROBE_SECONDS = ("/bin/echo", "started"), 20
 ENVIRONMENT = {"HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
@@ -45,7 +48,7 @@ def command(
         f"mem={memory_mib}M",
         # with seccomp a system call costs a third of what it costs with ptrace, the fall-back
         "seccomp=auto",
-        "uml_dir=./",
+        f"uml_dir={DIRECTORY}/",
         "umid=uml",
         *drives,
         *vector,

@@ -25,7 +25,7 @@ from supervisor.xmlrpc import Faults, RPCError
 from k8s101.cluster.components import containerd, etcd
 from k8s101.cluster.components.kube_apiserver import encrypts, write_encryption
 from k8s101.cluster.host import loading
-from k8s101.cluster.node.files import write_node_files
+from k8s101.cluster.node.files import SOCKET, write_node_files
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.values.parts import PAUSED, PartName
 from k8s101.cluster.values.settings import Settings
@@ -135,7 +135,7 @@ class Control:
 
     def _ask(self, node: str, method: str, *arguments: Any) -> Any:
         """Call a method of a node's own supervisor."""
-        proxy = rpc.client(self._settings.node_dir(node) / "supervisor.sock", NODE_CALL_SECONDS)
+        proxy = rpc.client(self._settings.node_dir(node) / SOCKET, NODE_CALL_SECONDS)
         try:
             return getattr(proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:

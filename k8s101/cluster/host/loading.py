@@ -40,7 +40,8 @@ def take(settings: Settings, archive: str) -> str:
     if target.exists():
         return path.name
     settings.archives.mkdir(exist_ok=True)
-    draft = target.with_suffix(".new")
+    # not among the archives, where a node's root could have laid a link
+    draft = settings.state / "archive.new"
     uid, gid = settings.owner
     switch: dict[str, Any] = {"user": uid, "group": gid, "extra_groups": []} if os.getuid() == 0 else {}
     with draft.open("wb") as file:

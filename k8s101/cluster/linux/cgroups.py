@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+from k8s101.cluster.linux import devices
 from k8s101.errors import Problem
 
 MOUNT = Path("/sys/fs/cgroup")
@@ -78,7 +79,9 @@ def delegate(group: str) -> dict[str, str]:
     parent = base[""] if under_systemd() else "/"
     root = MOUNT / parent.lstrip("/")
     try:
-        (root / group).mkdir(exist_ok=True)
+        if not (root / group).exists():
+            (root / group).mkdir()
+            devices.restrict(root / group)
         if not _is_true_root(root):
             (root / OTHERS).mkdir(exist_ok=True)
             _move_processes(root, root / OTHERS)
@@ -138,6 +141,9 @@ def enter(group: str, base: dict[str, str]) -> None:
     """
     for tree, path in base.items():
         directory = MOUNT / tree / path.lstrip("/")
+        if tree == "devices" and not directory.exists():
+            directory.mkdir(parents=True)
+            devices.restrict(directory)
         for part in (directory, directory / group):
             part.mkdir(exist_ok=True, parents=True)
             if tree == "cpuset":

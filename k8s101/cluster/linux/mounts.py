@@ -11,7 +11,7 @@ from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024}
-_BIND, _RECURSIVE, _PRIVATE, _SHARED = 4096, 16384, 1 << 18, 1 << 20
+_REMOUNT, _BIND, _RECURSIVE, _PRIVATE, _SHARED = 32, 4096, 16384, 1 << 18, 1 << 20
 _SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 
 
@@ -42,6 +42,11 @@ def mount(kind: str, target: str | Path, options: str = "", source: str | Path |
     flags = sum(_FLAGS.get(word, 0) for word in words)
     data = ",".join(word for word in words if word not in _FLAGS)
     _mount(source or kind, target, kind, flags, data)
+
+
+def remount(target: str | Path, options: str) -> None:
+    """Change the options of a whole file system, such as `ro`."""
+    _mount("none", target, "", _REMOUNT | sum(_FLAGS[word] for word in options.split(",")))
 
 
 def bind(source: str | Path, target: str | Path, *, recursive: bool = False, read_only: bool = False) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from k8s101.cluster.access.pki import Authority, write_kubeconfig, write_private
 from k8s101.cluster.components import containerd, kube_proxy, kubelet
 from k8s101.cluster.images.stores import clone_template
+from k8s101.cluster.node.root import clear_way
 from k8s101.cluster.supervisor.process import Process, supervisor_config
-from k8s101.cluster.values.settings import MOST_NODES, Settings
+from k8s101.cluster.values.settings import MOST_NODES, Settings, cache_dir
 
 SUPERVISOR_INTERFACE = {
     "name": "supervisor",
@@ -23,6 +24,17 @@ SUPERVISOR_INTERFACE = {
 
 TOOLS = (*containerd.TOOLS, "kubelet", "kube-proxy")
 """The binaries that a node runs."""
+
+
+DIRECTORIES = (
+    *("etc-work", "mnt", "opt", "own", "root", "run", "srv", "tmp"),
+    *("var/cache", "var/lib/kube-proxy", "var/log/pods", "var/log/containers", "var/tmp"),
+)
+"""Below a node's directory; `root.py` says what they are to the node."""
+
+IDENTITY = ("pki/ca.crt", "pki/kubelet.crt", "pki/kubelet.key", "kubelet.conf", "kube-proxy.conf")
+SOCKET = "own/supervisor.sock"
+"""Of the node's supervisor, in the only directory that both sides write to."""
 
 
 def directories(tools: dict[str, str]) -> dict[str, str]:
@@ -74,9 +86,14 @@ def node_processes(settings: Settings) -> list[Process]:
     ]
 
 
+def programs_dir() -> Path:
+    """Return the directory of all built programs, which a node sees at its own place."""
+    return cache_dir() / "bin"
+
+
 def write_plan(settings: Settings, *, tools: dict[str, Path], images: Path) -> None:
     """Record what all nodes share: where binaries and the template of the image store are."""
-    plan = {"tools": {name: str(tools[name]) for name in TOOLS}, "images": str(images)}
+    plan = {"tools": {name: str(tools[name]) for name in TOOLS}, "images": str(images), "cache": str(programs_dir())}
     (settings.state / "nodes.json").write_text(json.dumps(plan))
 
 
@@ -108,17 +125,19 @@ def write_configuration(settings: Settings, name: str, index: int) -> None:
     node, address = settings.node_dir(name), settings.ranges.node(index)
     plan = read_plan(settings)
     tools, images = inside(plan["tools"]), Path("/run/k8s101/images")
-    for directory in ("run", "etc-work", "mnt", "srv", "var/log/pods", "var/log/containers", "var/lib/kube-proxy"):
-        (node / directory).mkdir(parents=True, exist_ok=True)
+    for directory in DIRECTORIES:
+        clear_way(node, directory).mkdir(parents=True, exist_ok=True)
+    for directory in ("tmp", "var/tmp"):
+        (node / directory).chmod(0o1777)
     # a dead node's overlay leaves a work directory that the next mount may not reuse
     shutil.rmtree(node / "etc-work")
     (node / "etc-work").mkdir()
     settings.archives.mkdir(exist_ok=True)
     shared = {plan["images"]: str(images), str(settings.archives): containerd.ARCHIVES}
     binds = shared | directories(plan["tools"])
-    clone_template(Path(plan["images"]), node / "var/lib/containerd", seen_as=images)
+    clone_template(Path(plan["images"]), clear_way(node, "var/lib/containerd"), seen_as=images)
     files = {
-        "node.json": json.dumps({"index": index, "binds": binds}),
+        "node.json": json.dumps({"index": index, "binds": binds, "shown": [plan["cache"]]}),
         "etc/hostname": f"{name}\n",
         "etc/hosts": f"127.0.0.1 localhost\n{address} {name}\n",
         "etc/resolv.conf": "",
@@ -138,8 +157,9 @@ def write_configuration(settings: Settings, name: str, index: int) -> None:
         ),
     }
     for path, text in files.items():
-        (node / path).parent.mkdir(parents=True, exist_ok=True)
-        (node / path).write_text(text)
+        place = clear_way(node, path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
 
 
 def write_identity(settings: Settings, name: str, index: int, server: str) -> None:
@@ -152,6 +172,8 @@ def write_identity(settings: Settings, name: str, index: int, server: str) -> No
         server: URL of the API server as the node sees it.
     """
     ca, kubernetes = Authority(settings.pki, "ca"), settings.node_dir(name) / "etc/kubernetes"
+    for path in IDENTITY:
+        clear_way(settings.node_dir(name), f"etc/kubernetes/{path}")
     write_private(kubernetes / "pki/ca.crt", ca.certificate_file.read_bytes())
     ca.issue_files(
         kubernetes / "pki",

@@ -19,9 +19,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from k8s101.cluster.images.layers import mount_layers
-from k8s101.cluster.linux import cgroups
+from k8s101.cluster.linux import cgroups, seccomp
 from k8s101.cluster.linux.mounts import bind, call, mount
 from k8s101.cluster.node import root
+from k8s101.cluster.node.files import SOCKET
 from k8s101.cluster.node.router import NODE_LINK, forward_packets, ip, query
 from k8s101.cluster.values.settings import Settings
 
@@ -116,10 +117,12 @@ def _cover(target: Path, text: str) -> None:
 def _process_one(name: str) -> None:
     """Finish the node from inside its process namespace and become its supervisor."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    call("umount2", b"/proc", root.MNT_DETACH)
     mount("proc", "/proc")
     _cover_kernel_settings()
     os.chdir("/")
     os.environ["TMPDIR"] = "/run"
+    seccomp.confine_node()
     # not as a program of its own: that would load Python again
     from supervisor import supervisord
 
@@ -151,7 +154,7 @@ def main(state: Path, name: str) -> int:
     settings = Settings.load(state)
     plan = json.loads((settings.node_dir(name) / "node.json").read_text())
     base: dict[str, str] = json.loads(settings.cgroups_file.read_text())
-    (settings.node_dir(name) / "supervisor.sock").unlink(missing_ok=True)
+    (settings.node_dir(name) / SOCKET).unlink(missing_ok=True)
     # what a node writes is read by containers of other users
     os.umask(0o022)
     cgroups.clear(name, base)
@@ -160,7 +163,7 @@ def main(state: Path, name: str) -> int:
     cgroups.step_aside(name, base)
     _LIBC.sethostname(name.encode(), len(name))
     _join_network(settings, name, plan["index"])
-    root.enter(settings.node_dir(name), plan["binds"], base)
+    root.enter(settings.node_dir(name), plan["binds"], [Path(place) for place in plan["shown"]], base)
     mount_layers(Path("/run/k8s101/images"), Path("/var/lib/containerd"))
     call("unshare", CLONE_NEWPID)
     child = os.fork()

@@ -1,8 +1,8 @@
 """The router: a network namespace that joins the nodes, the control plane and the host.
 
 Every node hangs on a point-to-point link, like a machine in a cloud's route table; the control plane's
-processes live in the namespace itself. Nothing in it knows a way out of the machine, and the host's own
-firewall sees only what passes between the host and the cluster.
+processes live in the namespace itself. Nothing in it knows a way out of the machine, nor calls the machine, and
+the host's own firewall sees only what passes between the host and the cluster.
 """
 
 from __future__ import annotations
@@ -58,6 +58,14 @@ def forward_packets() -> None:
     """
     set_network_setting("ip_forward", "1")
     set_network_setting("tcp_orphan_retries", "1")
+
+
+def _refuse_machine() -> None:
+    """Let the machine call the cluster and nobody in the cluster call the machine, which may listen everywhere."""
+    rules = f'oifname != "{HOST_PEER}" accept; ct state established,related accept; reject'
+    hooks = ("forward", "output")
+    chains = "".join(f"chain {hook} {{ type filter hook {hook} priority filter; {rules}; }}\n" for hook in hooks)
+    subprocess.run(("nft", "-f", "-"), input=f"table ip k8s101 {{\n{chains}}}\n", text=True, check=True)
 
 
 def connect_host(settings: Settings, router_pid: int) -> None:
@@ -155,6 +163,7 @@ def main(state: Path, *options: str) -> None:
     cgroups.enter(cgroups.SUPERVISOR, base)
     ip("link set lo up", f"addr add {settings.ranges.router}/32 dev lo")
     forward_packets()
+    _refuse_machine()
     configuration = str(state / "supervisord.conf")
     os.execv(SUPERVISORD[0], (*SUPERVISORD, "--configuration", configuration, *options))
 
