@@ -239,7 +239,7 @@ STAGES = (
         60,
         (
             _programs("metallb-controller", name="loadbalancer"),
-            _programs("metrics-server", name="addons"),
+            _programs("metrics-server", "traefik", name="addons"),
             _programs("kwok", "kwokctl", name="kwok"),
             _python("k8s101.cluster.backends.kinds", "guest", name="guest"),
         ),

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from k8s101.cluster.access.pki import Authority
-from k8s101.cluster.addons.catalog import catalog
+from k8s101.cluster.addons.catalog import find
 from k8s101.cluster.backends import guest
 from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
@@ -33,6 +33,7 @@ HELLO = "k8s101.test/hello:1.0.0"
 NODES = ["worker-1", "worker-2", "worker-3"]
 PARTS = {"etcd", "guest", "konnectivity-agent", "konnectivity-server", "kube-apiserver", "kube-controller-manager"}
 LITTLE_SHM = ("mount", "-t", "tmpfs", "-o", "size=64k,noexec", "tmpfs", "/dev/shm")
+ADDONS = ("metrics", "loadbalancer")
 NODE_SECONDS = 60
 MODULE_SECONDS = 300
 ARTIFACTS = ROOT / "artifacts/guest"
@@ -42,8 +43,8 @@ ARTIFACTS = ROOT / "artifacts/guest"
 def machine() -> Iterator[SmallMachine]:
     """A machine like a container: /dev/shm is small and nothing in it may be executed."""
     guest.prepare(quiet)
-    for addon in catalog().values():
-        for packing in addon.images:
+    for name in ADDONS:
+        for packing in find(name).images:
             ensure_archive(packing)
     with SmallMachine(network=AN_OUTSIDE) as made:
         made.root(*LITTLE_SHM)
@@ -338,12 +339,12 @@ def test_addons_are_used_and_leave_nothing(running: SmallMachine) -> None:
     running.k8s101("addons", "enable", "metrics").good()
     print(f"\nkubectl top answers after {time.monotonic() - began:.1f} s")
     assert running.kubectl("top", "nodes", "--no-headers").good().out.count("\n") == len(NODES)
-    running.k8s101("addons", "enable", "metrics", "loadbalancer").good()
+    running.k8s101("addons", "enable", *ADDONS).good()
     running.kubectl("create", "service", "loadbalancer", "given", "--tcp=80:8000").good()
     place = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
     assert eventually("an address", lambda: running.kubectl("get", "service", "given", place).out).startswith("10.")
     running.kubectl("delete", "service", "given").good()
-    running.k8s101("addons", "disable", "metrics", "loadbalancer").good()
+    running.k8s101("addons", "disable", *ADDONS).good()
     names = running.kubectl("get", "crd,apiservice,clusterrole,namespace,deployment", "-A", "--output=name").good().out
     assert not re.search("metallb|metrics", names)
 

