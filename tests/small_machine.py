@@ -191,8 +191,10 @@ class SmallMachine:
         return self.home(uid) / ".local/state/k8s101"
 
     def processes(self, uid: int = UID) -> list[str]:
-        """Return the command lines of a user's processes that run."""
-        lines = self.root("ps", "-U", str(uid), "-o", "stat=,args=").splitlines() if self._has_processes(uid) else []
+        """Return the command lines of a user's threads that run."""
+        lines = (
+            self.root("ps", "-L", "-U", str(uid), "-o", "stat=,args=").splitlines() if self._has_processes(uid) else []
+        )
         return [line for line in lines if not line.startswith("Z")]
 
     def _has_processes(self, uid: int) -> bool:

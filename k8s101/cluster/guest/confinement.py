@@ -22,11 +22,14 @@ IDENTITIES = ("settings.json", "archives", "nodes", "guest/guest.json", "pki/ca.
 """What the guest reads of the state directory; and konnectivity's own files."""
 
 
-def protects() -> list[str]:
-    """Return in words what keeps a guest from the machine's files and network, as far as this kernel offers it."""
+def gap() -> str:
+    """Return in words what this kernel cannot keep from whoever is root in the guest, nothing where it keeps all."""
     offered = landlock.version()
-    words = [f"Landlock {offered}"] if offered > 0 else []
-    return [*words, "seccomp"]
+    if offered < 1:
+        return "nothing keeps privileged Pods from your files and your network: this kernel offers no Landlock"
+    if offered < landlock.PORTS_SINCE:
+        return f"privileged Pods could call any port that you can: Landlock {offered} of this kernel knows no ports"
+    return ""
 
 
 def prepare(settings: Settings) -> None:
@@ -75,3 +78,4 @@ def confine_network(settings: Settings, program: Path) -> None:
             signals=True,
         )
     )
+    seccomp.confine_network()

@@ -186,10 +186,15 @@ def refuse_survivors(processes: Sequence[psutil.Process]) -> None:
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    """Tell whether a process runs no more; in containers often nobody buries what has ended."""
+    """Tell whether a process runs no more; in containers often nobody buries what has ended.
+
+    One whose first thread has ended is dead only when its others are, which may have much memory to give back.
+    """
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        if not process.is_running():
+            return True
+        return process.status() == psutil.STATUS_ZOMBIE and len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return True
 
 

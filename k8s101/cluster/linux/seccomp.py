@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 _LOAD, _EQUALS, _LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_AND = 0x54  # BPF_ALU|AND|K
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -22,6 +23,7 @@ _OTHER_NUMBERS = 0x40000000
 """From here on the numbers of a second set of calls begin, which x86-64 has for small programs."""
 
 _SOCKET, _UNIX = 41, 1
+_KIND, _STREAM, _SEQUENCE = 0xF, 1, 5
 
 MODES_AND_TIMES = {
     "chmod": 90,
@@ -91,6 +93,15 @@ def confine_kernel() -> bool:
     return _restrict(_program(KEYS_AND_ATTRIBUTES.values(), MODES_AND_TIMES.values(), only_unix_sockets=True))
 
 
+def confine_network() -> bool:
+    """Leave a guest's network only sockets of connections: no UDP, no raw packets.
+
+    Returns:
+        Whether the kernel took the filter.
+    """
+    return _restrict(_program([*KEYS_AND_ATTRIBUTES.values()], only_connections=True))
+
+
 def confine_node() -> bool:
     """Leave the processes of a node no way to change the machine's clock, modules and accounts, or to its files.
 
@@ -110,7 +121,11 @@ def _restrict(lines: list[tuple[int, int, int, int]], *, may_gain: bool = False)
 
 
 def _program(
-    refused: Iterable[int], silent: Iterable[int] = (), *, only_unix_sockets: bool = False
+    refused: Iterable[int],
+    silent: Iterable[int] = (),
+    *,
+    only_unix_sockets: bool = False,
+    only_connections: bool = False,
 ) -> list[tuple[int, int, int, int]]:
     numbers = [*((number, 1) for number in sorted(refused)), *((number, 2) for number in sorted(silent))]
     lines = [
@@ -126,6 +141,15 @@ def _program(
             (_EQUALS, 0, 3, _SOCKET),
             (_LOAD, 0, 0, _FIRST_ARGUMENT),
             (_EQUALS, len(numbers) + 1, 0, _UNIX),
+            (_RETURN, 0, 0, _ERROR | errno.EPERM),
+        ]
+    if only_connections:
+        lines += [
+            (_EQUALS, 0, 5, _SOCKET),
+            (_LOAD, 0, 0, _SECOND_ARGUMENT),
+            (_AND, 0, 0, _KIND),
+            (_EQUALS, len(numbers) + 2, 0, _STREAM),
+            (_EQUALS, len(numbers) + 1, 0, _SEQUENCE),
             (_RETURN, 0, 0, _ERROR | errno.EPERM),
         ]
     # a jump counts the lines that it leaves out: the other checks, then those that allow, refuse and do nothing
