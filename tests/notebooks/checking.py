@@ -33,6 +33,8 @@ def clear(api: Api, *words: str) -> None:
         _delete(api, word)
 
     def empty() -> bool:
+        # at once: the garbage collector may just have been started again
+        _delete(api, "replicasets")
         _delete(api, "pods", gracePeriodSeconds=0)
         return not any(api.list(word) for word in ("pods", "replicasets", *words))
 
