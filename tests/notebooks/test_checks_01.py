@@ -9,7 +9,7 @@ import pytest
 from k8s101 import apply, component, fault, kubectl, show, wait_for
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, make_current
-from k8s101.lesson.faults.faults import symptoms
+from k8s101.lesson.faults import symptoms
 from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
 from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS, WATCH
 from k8s101.lesson.quiz import bank

@@ -8,7 +8,7 @@ import pytest
 
 from k8s101.errors import Problem
 from k8s101.lesson.api import session
-from k8s101.lesson.faults.faults import symptoms
+from k8s101.lesson.faults import symptoms
 from k8s101.lesson.faults.questions import CACHED, NEW, QUESTIONS, WRITE
 from k8s101.lesson.faults.symptoms import OLD, READY, SYMPTOMS
 from tests.unit.lesson_fixtures import lesson
