@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from k8s101.lesson.api.names import condition, owner, pod_state, ready, short, tidy
+from k8s101.lesson.api.names import REVISION, condition, owner, pod_state, ready, short, tidy
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 
@@ -103,9 +103,21 @@ def ready_endpoints(api: Api, service: Object) -> int:
 
 def stuck(api: Api, item: Object) -> bool:
     """Tell whether a Pod of a Deployment, or the like, has shown that it will not get ready by itself."""
+    seen = item.get("status", {}).get("observedGeneration")
+    if seen is not None and seen < item["metadata"].get("generation", 0):
+        return False  # what its Pods show is older than what is asked for
     # one that stops fails its probe, too
-    staying = [pod for pod in pods_of(api, item) if "deletionTimestamp" not in pod["metadata"]]
+    staying = [pod for pod in _newest(api, item) if "deletionTimestamp" not in pod["metadata"]]
     return any(_hopeless(api, pod) for pod in staying if not ready(pod))
+
+
+def _newest(api: Api, item: Object) -> list[Object]:
+    """Return the Pods of an object, of a Deployment those of its newest template: a repair replaces all others."""
+    own = [entry for entry in api.list("ReplicaSet") if owner(entry) == item["metadata"]["uid"]]
+    if not own:
+        return pods_of(api, item)
+    newest = max(own, key=lambda entry: int(entry["metadata"].get("annotations", {}).get(REVISION, 0)))
+    return [pod for pod in pods_of(api, item) if owner(pod) == newest["metadata"]["uid"]]
 
 
 def _hopeless(api: Api, pod: Object) -> bool:
