@@ -115,7 +115,9 @@ def _strict() -> tuple[Command, ...]:
 
 def _checks() -> tuple[Command, ...]:
     modules = [command for lesson in LANDED for command in _checks_of(lesson)]
-    return (_pytest("tests/notebooks/test_template.py", name="template"), *modules)
+    # one after the other: both work in the template's one namespace
+    files = ("tests/notebooks/test_template.py", "tests/notebooks/test_checks_template.py")
+    return (_pytest("-m", "cluster", *files, name="template"), *modules)
 
 
 def _checks_of(lesson: Lesson) -> Iterator[Command]:
