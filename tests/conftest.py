@@ -20,6 +20,6 @@ os.environ.pop("KUBECONFIG", None)
 def lesson_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Lessons that tests open leave the learner's own copies alone, and the directory that tests run in."""
     here = Path.cwd()
-    os.environ.setdefault(files.WORK, str(tmp_path_factory.mktemp("work")))
+    os.environ.setdefault(files.WORK, str(tmp_path_factory.mktemp("lessons") / "work"))
     yield
     os.chdir(here)

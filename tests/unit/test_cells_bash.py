@@ -101,6 +101,15 @@ def test_unknown_options_are_said(shell: InteractiveShell) -> None:
     assert isinstance(error, Problem) and "no option --out" in error.found
 
 
+def test_a_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "06"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(Problem, match="the lesson's folder has been removed"):
+        bash.run("echo never")
+
+
 def test_there_is_no_input() -> None:
     assert failure("read -r answer") == "exit code 1: read -r answer"
 

@@ -71,8 +71,15 @@ def run(script: str) -> None:
         script: the commands.
 
     Raises:
+        Problem: the directory in which they should run is gone.
         CommandFailed: one of them failed, or somebody interrupted.
     """
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        raise Problem(
+            "the lesson's folder has been removed", where="this kernel", then="run the cell with connect(…) again"
+        ) from None
     variables = {**os.environ, "K8S101_CELL": "1", "PYTHONUNBUFFERED": "1"}
     steady = environment.steady()
     screen = _Screen(sys.stdout.write)
@@ -86,7 +93,7 @@ def run(script: str) -> None:
     finally:
         screen.end()
         if steady:
-            sys.stdout.write(stable.stabilise("".join(shown), stable.chosen_ports(script, Path.cwd())))
+            sys.stdout.write(stable.stabilise("".join(shown), stable.chosen_ports(script, folder)))
         sys.stdout.flush()
     if ended.code:
         raise CommandFailed(_reason(script, ended))

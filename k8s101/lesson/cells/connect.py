@@ -87,10 +87,10 @@ def join(slug: str) -> Path:
     item = api.rest.get("Namespace", api.namespace, "")
     if item is None or item["status"].get("phase") != "Active":
         fresh_namespace(api, identity)
-    return enter(api)
+    return enter(api, anew=False)
 
 
-def enter(api: Api) -> Path:
+def enter(api: Api, *, anew: bool = True) -> Path:
     """Let this process and its children use the lesson's namespace and files; return the folder."""
     environment.write_context(api.settings, api.slug, api.namespace)
     variables = environment.variables(api.settings, api.slug)
@@ -99,7 +99,7 @@ def enter(api: Api) -> Path:
     os.environ.update(variables)
     # the library has read the variable when it was imported
     kube_config.KUBE_CONFIG_DEFAULT_LOCATION = os.environ["KUBECONFIG"]
-    folder = files.lay_out(api.slug)
+    folder = files.lay_out(api.slug, anew=anew)
     os.chdir(folder)
     return folder
 

@@ -28,7 +28,7 @@ def folder_name(slug: str, root: Path = ROOT) -> str:
     return found[0].stem if found else slug
 
 
-def lay_out(slug: str, root: Path = ROOT) -> Path:
+def lay_out(slug: str, root: Path = ROOT, *, anew: bool = True) -> Path:
     """Make sure that a lesson's files are there, and return their folder.
 
     A learner's folder is `work/NN-slug`, where nothing that was edited is ever overwritten. A run that nobody
@@ -37,12 +37,14 @@ def lay_out(slug: str, root: Path = ROOT) -> Path:
     Args:
         slug: the lesson.
         root: the top of the checkout.
+        anew: whether such fresh copies replace those that are there.
     """
     name = folder_name(slug, root)
     scratch = os.environ.get(WORK)
     if scratch:
         folder = Path(scratch) / name
-        shutil.rmtree(folder, ignore_errors=True)
+        if anew:
+            shutil.rmtree(folder, ignore_errors=True)
     else:
         folder = root / "work" / name
     copy(root / "manifests" / name, folder)
