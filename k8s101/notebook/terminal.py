@@ -56,10 +56,10 @@ def surroundings(settings: Settings, slug: str | None) -> dict[str, str]:
     variables = environment.variables(settings, slug)
     folders = os.environ.get(files.WORK) or str(ROOT / "work")
     return variables | {
-        "K8S101_WORKSHOP": str(settings.kubeconfig),
-        "K8S101_LESSONS": str(settings.lessons),
-        "K8S101_FOLDERS": folders,
-        "K8S101_PATH": os.pathsep.join(variables["PATH"].split(os.pathsep)[:2]),
+        "_K8S101_WORKSHOP": str(settings.kubeconfig),
+        "_K8S101_LESSONS": str(settings.lessons),
+        "_K8S101_FOLDERS": folders,
+        "_K8S101_PATH": os.pathsep.join(variables["PATH"].split(os.pathsep)[:2]),
     }
 
 

@@ -208,7 +208,7 @@ def kubectl(tmp_path: Path, line: str, **variables: str) -> subprocess.Completed
     real.write_text('#!/bin/sh\necho "real: $*"\n')
     real.chmod(0o755)
     path = f"{environment.PROGRAMS}:{os.environ['PATH']}"
-    surroundings = {"PATH": path, "K8S101_KUBECTL": str(real), "K8S101_CELL": "1", **variables}
+    surroundings = {"PATH": path, "_K8S101_KUBECTL": str(real), "_K8S101_CELL": "1", **variables}
     return subprocess.run(["bash", "-c", line], env=surroundings, capture_output=True, text=True, check=False)
 
 
@@ -229,7 +229,7 @@ def test_what_wants_a_terminal_ends_at_once_and_says_so(tmp_path: Path, line: st
     done = kubectl(tmp_path, line)
     assert done.returncode == 1 and not done.stdout
     assert "needs a terminal, which a cell does not have" in done.stderr and done.stderr.count("\n") == 1
-    assert kubectl(tmp_path, line, K8S101_CELL="").stdout.startswith("real: ")
+    assert kubectl(tmp_path, line, _K8S101_CELL="").stdout.startswith("real: ")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_marks_stand_only_in_what_goes_straight_to_the_cell(tmp_path: Path, monk
     real.write_text("#!/bin/sh\necho real\n")
     real.chmod(0o755)
     path = f"{environment.PROGRAMS}:{os.environ['PATH']}"
-    surroundings = {"PATH": path, "K8S101_KUBECTL": str(real), "K8S101_CELL": "1"}
+    surroundings = {"PATH": path, "_K8S101_KUBECTL": str(real), "_K8S101_CELL": "1"}
     script = "kubectl get pods\nkubectl get pods | cat\nx=$(kubectl get pods); echo $x"
     live: list[bytes] = []
     stored: list[bytes] = []

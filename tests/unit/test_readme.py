@@ -19,6 +19,8 @@ TEXTS = ("README.md", "CONTRIBUTING.md")
 PAGES = (*TEXTS, "SECURITY.md", "docs/architecture.md")
 LINK = re.compile(r"\]\(([^)#\s]+)")
 VARIABLE = re.compile(r"\bK8S101_[A-Z]+\b")
+"""What people may set; what the workshop's own processes tell each other begins with an underscore."""
+
 MAKE = re.compile(r"`?\bmake ([a-z][a-z-]*)\b")
 COMMAND = re.compile(r"^ {4}k8s101 ([a-z]+)|`k8s101 ([a-z]+)", re.MULTILINE)
 PROGRAMS = ("k8s101", "scripts", "binder", "Makefile", ".ci")

@@ -22,7 +22,7 @@ OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
 """Variables of the user's that would change what a script does."""
 
 
-STABLE = "K8S101_STABLE"
+STABLE = "_K8S101_STABLE"
 """Set where a notebook is executed for storing or testing: what varies is shown as an ellipsis."""
 
 
@@ -53,7 +53,7 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
         kept["K8S101_LESSON"] = slug
     return kept | {
         "PATH": os.pathsep.join((*first, *others)),
-        "K8S101_KUBECTL": str(client.kubectl()),
+        "_K8S101_KUBECTL": str(client.kubectl()),
         "KUBECONFIG": kubeconfigs(settings, slug),
         "KUBERC": "off",
         "KUBECACHEDIR": str(cache_dir() / "kubectl"),

@@ -80,7 +80,7 @@ def run(script: str) -> None:
         raise Problem(
             "the lesson's folder has been removed", where="this kernel", then="run the cell with connect(…) again"
         ) from None
-    variables = {**os.environ, "K8S101_CELL": "1", "PYTHONUNBUFFERED": "1"}
+    variables = {**os.environ, "_K8S101_CELL": "1", "PYTHONUNBUFFERED": "1"}
     steady = environment.steady()
     screen = _Screen(sys.stdout.write)
     shown: list[str] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from k8s101.cluster.values.settings import ROOT, invoking_user
 
-WORK = "K8S101_WORK"
+WORK = "_K8S101_WORK"
 """Set by runs that nobody watches: the directory in which each lesson gets fresh copies."""
 
 NOTES = ".origins.json"

@@ -41,7 +41,7 @@ def run(script: str, environment: Mapping[str, str], write: Callable[[bytes], ob
 
     Args:
         script: the script.
-        environment: its variables, and `K8S101_OUT` is added: the name of what it writes to.
+        environment: its variables, and `_K8S101_OUT` is added: the name of what it writes to.
         write: gets the bytes.
 
     Raises:
@@ -56,7 +56,7 @@ def run(script: str, environment: Mapping[str, str], write: Callable[[bytes], ob
         stdout=outlet,
         stderr=outlet,
         pass_fds=[failure],
-        env={**environment, "K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
+        env={**environment, "_K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
         start_new_session=True,
     )
     os.close(outlet)
