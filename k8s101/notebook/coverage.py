@@ -208,6 +208,13 @@ def _lines(row: Row) -> list[str]:
 
 def _scalar(value: object) -> str:
     """Return a value as YAML on one line, strings without quotes where that is safe."""
-    if isinstance(value, str) and yaml.safe_load(f"- {value}") == [value]:
+    if isinstance(value, str) and _plain(value):
         return value
     return json.dumps(value, ensure_ascii=False)  # YAML reads JSON
+
+
+def _plain(value: str) -> bool:
+    try:
+        return yaml.safe_load(f"- {value}") == [value]
+    except yaml.YAMLError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,14 @@ def test_coverage_is_filled_from_tags_and_then_quiet(tree: Tree) -> None:
     }
     assert path.read_text().startswith("# kept\n")
     assert coverage.filled(tree) == path.read_text()
+
+
+def test_a_proof_of_several_lines_is_kept_as_it_is(tree: Tree) -> None:
+    path = tree.notebooks / "coverage.yml"
+    lines = "hello 1.0.0: from one\nhello 1.0.0: from another"
+    write_atomically(path, COVERAGE.replace("shows: 06-broken", f"shows: {json.dumps(lines)}"))
+    write_atomically(path, coverage.filled(tree))
+    assert lines in [row.shows for row in coverage.load(tree)]
 
 
 @pytest.mark.parametrize(
