@@ -1,30 +1,42 @@
-"""Module 00 and the helpers on the real cluster: checks, faults, and whose cluster is touched."""
+"""Module 00, Start here: the checks of its exercises accept what is right and name what is wrong."""
 
 from __future__ import annotations
 
-import shutil
-import threading
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
-import ipywidgets
 import pytest
-from kubernetes.client import V1Namespace, V1ObjectMeta
 
-from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
-from k8s101.cluster.facade import cluster
-from k8s101.errors import Problem
-from k8s101.lesson.api.names import condition
+from k8s101 import apply, kubectl, wait_for
 from k8s101.lesson.api.session import Api, make_current
-from k8s101.lesson.cells import connect as connecting
-from k8s101.lesson.pictures import live
-from k8s101.lesson.quiz import bank, checks
-from tests.notebooks.checking import last_line, lesson
+from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
-LIVE_SECONDS = 15
+APP = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels: {{app: {name}, {own}}}
+spec:
+  replicas: {copies}
+  selector:
+    matchLabels: {{app: {name}}}
+  template:
+    metadata:
+      labels: {{app: {name}, {pods}}}
+    spec:
+      containers: [{{name: {name}, image: "k8s101.test/hello:{version}"}}]
+"""
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  selector: {{app: {app}}}
+  ports: [{{port: {port}, targetPort: {target}}}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,53 +49,73 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete deployments,services,pods --all --wait=true --timeout=60s")
+    clear(opened, "deployments", "services")
 
 
-@pytest.fixture
-def mine(api: Api) -> Api:
-    apply("mine.yaml", copies=4, version="1.1.0")
+def app(name: str, version: str, copies: int = 2, own: str = "x: y", pods: str = "x: y") -> None:
+    apply(APP.format(name=name, version=version, copies=copies, own=own, pods=pods))
+
+
+def service(name: str, app: str, port: int = 8000, target: int = 8000) -> None:
+    apply(SERVICE.format(name=name, app=app, port=port, target=target))
+
+
+def complete() -> None:
+    app("mine", "1.1.0", pods="team: yours")
     wait_for("deployment/mine", "rolled out")
-    return api
-
-
-def passed(api: Api, name: str) -> bool:
-    return checks.examine(api, bank.exercise("start-here", name)).passed
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
+    assert last_line(api, "four") == "○ not attempted: there is no Deployment hello yet"
     assert last_line(api, "mine") == "○ not attempted: there is no Deployment mine yet"
-    assert last_line(api, "address") == "○ not attempted: there is no Deployment mine yet"
+    assert last_line(api, "shop") == "○ not attempted: there is no Deployment shop yet"
 
 
-def test_the_solutions_pass(mine: Api) -> None:
-    assert passed(mine, "mine")
-    assert last_line(mine, "address") == "○ not attempted: there is no Service mine yet"
-    kubectl("expose deployment mine --port=8000")
-    wait_for("deployment/mine", "rolled out")
-    assert passed(mine, "address")
+def test_four_is_not_attempted_as_the_steps_leave_it(api: Api) -> None:
+    app("hello", "1.0.0", copies=6)
+    assert last_line(api, "four") == "○ not attempted: Deployment hello still asks for release 1.0.0"
 
 
 @pytest.mark.parametrize(
     ("copies", "version", "line"),
     [
-        (3, "1.1.0", "mine has 3 ready Pods, the task wants 4"),
+        (3, "1.1.0", "it has 3 ready Pods, the task wants 4"),
         (4, "1.0.0", "its Pods run 1.0.0, the task wants 1.1.0"),
     ],
 )
-def test_what_is_wrong_with_mine_is_told(api: Api, copies: int, version: str, line: str) -> None:
-    apply("mine.yaml", copies=copies, version=version)
+def test_what_is_wrong_with_four_is_told(api: Api, copies: int, version: str, line: str) -> None:
+    app("hello", version, copies=copies)
+    assert last_line(api, "four") == f"✗ not yet: {line}"
+
+
+def test_four_passes_by_commands_too(api: Api) -> None:
+    app("hello", "1.0.0", copies=6)
+    kubectl("scale deployment/hello --replicas=4")
+    kubectl("set image deployment/hello hello=k8s101.test/hello:1.1.0")
+    assert_passes(api, "four")
+
+
+def test_mine_passes(api: Api) -> None:
+    apply("solution-mine.yaml")
+    kubectl("expose deployment mine --port=8000")
+    assert_passes(api, "mine")
+
+
+def test_a_label_that_pods_lack_is_told(api: Api) -> None:
+    app("mine", "1.1.0")
+    assert last_line(api, "mine") == "✗ not yet: 2 of 2 Pods lack the label team=yours"
+    app("mine", "1.1.0", own="team: yours")
+    missing = "2 of 2 Pods lack the label team=yours (the Deployment has it, but does not hand it down)"
+    assert last_line(api, "mine") == f"✗ not yet: {missing}"
+    kubectl("label pods -l app=mine team=yours")
+    lost = "these Pods have the label, but the Deployment's template lacks it: the next Pod will be without it"
+    assert last_line(api, "mine") == f"✗ not yet: {lost}"
+
+
+def test_a_missing_service_is_told(api: Api) -> None:
+    complete()
+    line = "there is no Service mine, so nobody can call the app by this name"
     assert last_line(api, "mine") == f"✗ not yet: {line}"
-
-
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {{name: mine}}
-spec:
-  selector: {{app: {app}}}
-  ports: [{{port: {port}, targetPort: {target}}}]
-"""
 
 
 @pytest.mark.parametrize(
@@ -94,168 +126,29 @@ spec:
         ("mine", 8000, 80, "nothing in its Pods listens on port 80 (targetPort); hello listens on 8000"),
     ],
 )
-def test_what_is_wrong_with_the_address_is_told(mine: Api, app: str, port: int, target: int, line: str) -> None:
-    apply(SERVICE.format(app=app, port=port, target=target))
+def test_what_is_wrong_with_the_service_is_told(api: Api, app: str, port: int, target: int, line: str) -> None:
+    complete()
+    service("mine", app, port, target)
     if app == "mine":
-        wait_for_endpoints(mine, 4)
-    assert last_line(mine, "address") == f"✗ not yet: {line}"
+        wait_for("service/mine", "2 endpoints")
+    assert last_line(api, "mine") == f"✗ not yet: {line}"
 
 
-def wait_for_endpoints(api: Api, wanted: int) -> None:
-    kubectl("wait --for=create endpointslice -l kubernetes.io/service-name=mine --timeout=10s")
-    ready = [e for s in api.list("EndpointSlice", "kubernetes.io/service-name=mine") for e in s.get("endpoints") or []]
-    assert len(ready) == wanted
+def test_shop_passes_once_both_faults_are_repaired(api: Api) -> None:
+    apply("shop.yaml")
+    assert last_line(api, "shop") == "○ not attempted: nothing in shop has changed yet"
+    kubectl("set selector service/shop app=shop")
+    image = "its node has no image k8s101.test/hello:1.1 and cannot get it"
+    assert last_line(api, "shop").endswith(image)
+    kubectl("set image deployment/shop shop=k8s101.test/hello:1.1.0")
+    assert_passes(api, "shop")
 
 
-@pytest.mark.parametrize(
-    ("name", "target", "symptom"),
-    [
-        ("image missing", "deployment/mine", "its node has no image k8s101.test/hello:missing"),
-        ("selector mismatch", "service/mine", "its selector app=mine-typo matches no Pod label"),
-    ],
-)
-def test_a_fault_shows_its_symptom_and_heals(
-    mine: Api, name: str, target: str, symptom: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    apply(SERVICE.format(app="mine", port=8000, target=8000))
-    wait_for_endpoints(mine, 4)
-    broken = fault(name, target)
-    broken.evidence()
-    assert symptom in capsys.readouterr().out
-    broken.heal()
-    assert capsys.readouterr().out == f"{target} healed\n"
-    assert passed(mine, "address")
-
-
-def test_faults_of_a_machine_show_and_heal(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    extra = component("worker-4")
-    extra.start()
-    try:
-        broken = fault("component stopped", "worker-4/kubelet")
-        broken.evidence()
-        assert "worker-4/kubelet does not run" in capsys.readouterr().out
-        broken.heal()
-        assert component("worker-4/kubelet").running
-        broken = fault("node dead", "worker-4")
-        broken.evidence()
-        assert "worker-4 is not ready: Ready=Unknown" in capsys.readouterr().out
-        broken.heal()
-        assert condition(api.get("node/worker-4") or {}, "Ready")["status"] == "True"
-    finally:
-        extra.remove()
-    assert api.get("node/worker-4") is None
-
-
-def test_a_fault_heals_when_its_block_ends_with_an_error(mine: Api) -> None:
-    apply(SERVICE.format(app="mine", port=8000, target=8000))
-    with pytest.raises(ZeroDivisionError), fault("selector mismatch", "service/mine") as broken:
-        broken.evidence()
-        raise ZeroDivisionError
-    assert passed(mine, "address")
-    with pytest.raises(ZeroDivisionError), fault("component stopped", "kube-scheduler"):
-        assert not component("kube-scheduler").running
-        raise ZeroDivisionError
-    assert component("kube-scheduler").running
-
-
-def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> None:
-    view = ipywidgets.HTML()
-    frames: list[str] = []
-    view.observe(lambda change: frames.append(change["new"]), names="value")
-    thread = threading.Thread(target=live.follow, args=(view, "deployment/mine", LIVE_SECONDS))
-    thread.start()
-    kubectl("scale deployment/mine --replicas=5")
-    thread.join()
-    assert "Deployment mine · 4 of 4 ready" in frames[0]
-    assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
-    assert frames[-1].endswith("<p>The live view has ended. Run the cell again to go on.</p>")
-
-
-def test_a_picture_of_volumes_names_claim_and_disk(api: Api) -> None:
-    apply("storage.yaml", node="worker-1")
-    try:
-        wait_for("job/write", "Complete")
-        text = draw().text
-        assert "uses PersistentVolumeClaim notes · Bound" in text
-        assert "is bound to PersistentVolume k8s101-start-here · Bound" in text
-    finally:
-        kubectl("delete job/write persistentvolumeclaim/notes --wait=true")
-        kubectl("delete persistentvolume k8s101-start-here")
-
-
-def test_an_unknown_fault_is_told(api: Api) -> None:
-    with pytest.raises(Problem, match="no fault 'flood'") as caught:
-        fault("flood", "worker-1")
-    assert "node dead" in caught.value.then
-
-
-def test_commands_print_what_they_say_and_raise_when_they_fail(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    kubectl("get namespace kube-system -o name")
-    assert capsys.readouterr().out == "namespace/kube-system\n"
-    sh("kubectl version --client -o json | grep -c gitVersion")
-    assert capsys.readouterr().out == "1\n"
-    with pytest.raises(Problem, match='doesn\'t have a resource type "nothing"'):
-        kubectl("get nothing")
-    with pytest.raises(Problem, match="exit code 3"):
-        sh("exit 3")
-    with pytest.raises(Problem, match="exit code 1"):
-        sh("false | cat")
-
-
-def test_tables_read_the_same_on_every_run(mine: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    show("deployments,replicasets")
-    assert capsys.readouterr().out.splitlines() == [
-        "DEPLOYMENT  WANTED  UPDATED  READY  AVAILABLE  IMAGE",
-        "mine        4       4        4      4          1.1.0",
-        "",
-        "REVISION  REPLICASET  WANTED  READY  IMAGE  OWNER",
-        "1         mine-…      4       4      1.1.0  Deployment mine",
-    ]
-
-
-def test_a_wait_that_ends_too_early_names_the_cause(api: Api) -> None:
-    apply("mine.yaml", copies=1, version="1.1.1")
-    with pytest.raises(Problem, match="Readiness probe failed: HTTP probe failed with statuscode: 500"):
-        wait_for("deployment/mine", "Available", timeout=6)
-
-
-def test_a_port_leads_into_the_cluster(mine: Api) -> None:
-    with forward("deployment/mine", 8000) as port:
-        assert port.url.startswith("http://127.0.0.1:")
-        assert port.get("/").text.startswith("hello 1.1.0 from mine-")
-    with pytest.raises(Problem) as caught:
-        forward("deployment/mini", 8000)
-    assert caught.value.then == 'did you mean "deployment/mine"?'
-
-
-def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kubeconfig that leads to a cluster with another identity: nothing is written there."""
-    real = cluster.find()
-    assert real is not None
-    shutil.copy(real.settings.kubeconfig, tmp_path / "kubeconfig")
-    (tmp_path / "identity").write_text("somebody-else\n")
-    stranger = cluster.Cluster(replace(real.settings, state=tmp_path))
-    monkeypatch.setattr(connecting.cluster, "revive", lambda report: stranger)
-    before = {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")}
-    with pytest.raises(Problem, match="another cluster answers"):
-        connect("other")
-    assert {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")} == before
-
-
-def test_the_users_own_kubeconfig_is_not_read(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    again = connect("start-here")
-    assert again.client.configuration.host == api.client.configuration.host
-
-
-def test_a_namespace_of_somebody_else_is_left_alone(api: Api) -> None:
-    api.core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name="k8s101-foreign")))
-    try:
-        with pytest.raises(Problem, match="was not made by this workshop"):
-            connect("foreign")
-        status = api.core.read_namespace("k8s101-foreign").status
-        assert status and status.phase == "Active"
-    finally:
-        api.core.delete_namespace("k8s101-foreign")
-        make_current(api)
+def test_shop_passes_with_other_labels_too(api: Api) -> None:
+    apply("shop.yaml")
+    kubectl("set image deployment/shop shop=k8s101.test/hello:1.1.0")
+    line = "Service shop has no endpoints: its selector app=store matches no Pod label"
+    assert last_line(api, "shop") == f"✗ not yet: {line}"
+    kubectl("delete service shop")
+    kubectl("expose deployment shop --port=8000")
+    assert_passes(api, "shop")

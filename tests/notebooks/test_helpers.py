@@ -1,0 +1,274 @@
+"""The helpers on the real cluster: faults, pictures, waits, and whose cluster is touched."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import ipywidgets
+import pytest
+from kubernetes.client import V1Namespace, V1ObjectMeta
+
+from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
+from k8s101.cluster.facade import cluster
+from k8s101.errors import Problem
+from k8s101.lesson.api.names import condition, ready
+from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.cells import connect as connecting
+from k8s101.lesson.pictures import live
+from tests.notebooks.checking import clear, lesson
+
+pytestmark = pytest.mark.cluster
+
+LIVE_SECONDS = 15
+
+MINE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: mine}}
+spec:
+  replicas: {copies}
+  selector:
+    matchLabels: {{app: mine}}
+  template:
+    metadata:
+      labels: {{app: mine}}
+    spec:
+      containers:
+        - name: hello
+          image: k8s101.test/hello:{version}
+          readinessProbe:
+            httpGet: {{path: /, port: 8000}}
+            periodSeconds: 1
+"""
+
+STORAGE = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: k8s101-start-here}
+spec:
+  capacity: {storage: 10Mi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /srv/k8s101-start-here, type: DirectoryOrCreate}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: notes}
+spec:
+  storageClassName: ""
+  volumeName: k8s101-start-here
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 10Mi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: write}
+spec:
+  restartPolicy: Never
+  volumes: [{name: notes, persistentVolumeClaim: {claimName: notes}}]
+  containers:
+    - name: write
+      image: k8s101.test/toolbox:1.0
+      command: [touch, /notes/note]
+      volumeMounts: [{name: notes, mountPath: /notes}]
+"""
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Api]:
+    with lesson("start-here") as api:
+        yield api
+
+
+@pytest.fixture
+def api(opened: Api) -> Iterator[Api]:
+    make_current(opened)
+    yield opened
+    clear(opened, "deployments", "services")
+
+
+@pytest.fixture
+def mine(api: Api) -> Api:
+    apply(MINE.format(copies=4, version="1.1.0"))
+    wait_for("deployment/mine", "rolled out")
+    return api
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: mine}}
+spec:
+  selector: {{app: {app}}}
+  ports: [{{port: {port}, targetPort: {target}}}]
+"""
+
+
+def well(api: Api) -> bool:
+    """Tell whether Deployment and Service `mine` are as they were made."""
+    wait_for("deployment/mine", "rolled out")
+    wait_for("service/mine", "4 endpoints")
+    return all(":1.1.0" in pod["spec"]["containers"][0]["image"] for pod in api.list("Pod", "app=mine") if ready(pod))
+
+
+def wait_for_endpoints(api: Api, wanted: int) -> None:
+    kubectl("wait --for=create endpointslice -l kubernetes.io/service-name=mine --timeout=10s")
+    ready = [e for s in api.list("EndpointSlice", "kubernetes.io/service-name=mine") for e in s.get("endpoints") or []]
+    assert len(ready) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "symptom"),
+    [
+        ("image missing", "deployment/mine", "its node has no image k8s101.test/hello:missing"),
+        ("selector mismatch", "service/mine", "its selector app=mine-typo matches no Pod label"),
+    ],
+)
+def test_a_fault_shows_its_symptom_and_heals(
+    mine: Api, name: str, target: str, symptom: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(SERVICE.format(app="mine", port=8000, target=8000))
+    wait_for_endpoints(mine, 4)
+    broken = fault(name, target)
+    broken.evidence()
+    assert symptom in capsys.readouterr().out
+    broken.heal()
+    assert capsys.readouterr().out == f"{target} healed\n"
+    assert well(mine)
+
+
+def test_faults_of_a_machine_show_and_heal(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    extra = component("worker-4")
+    extra.start()
+    try:
+        broken = fault("component stopped", "worker-4/kubelet")
+        broken.evidence()
+        assert "worker-4/kubelet does not run" in capsys.readouterr().out
+        broken.heal()
+        assert component("worker-4/kubelet").running
+        broken = fault("node dead", "worker-4")
+        broken.evidence()
+        assert "worker-4 is not ready: Ready=Unknown" in capsys.readouterr().out
+        broken.heal()
+        assert condition(api.get("node/worker-4") or {}, "Ready")["status"] == "True"
+    finally:
+        extra.remove()
+    assert api.get("node/worker-4") is None
+
+
+def test_a_fault_heals_when_its_block_ends_with_an_error(mine: Api) -> None:
+    apply(SERVICE.format(app="mine", port=8000, target=8000))
+    with pytest.raises(ZeroDivisionError), fault("selector mismatch", "service/mine") as broken:
+        broken.evidence()
+        raise ZeroDivisionError
+    assert well(mine)
+    with pytest.raises(ZeroDivisionError), fault("component stopped", "kube-scheduler"):
+        assert not component("kube-scheduler").running
+        raise ZeroDivisionError
+    assert component("kube-scheduler").running
+
+
+def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> None:
+    view = ipywidgets.HTML()
+    frames: list[str] = []
+    view.observe(lambda change: frames.append(change["new"]), names="value")
+    thread = threading.Thread(target=live.follow, args=(view, "deployment/mine", LIVE_SECONDS))
+    thread.start()
+    kubectl("scale deployment/mine --replicas=5")
+    thread.join()
+    assert "Deployment mine · 4 of 4 ready" in frames[0]
+    assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
+    assert frames[-1].endswith("<p>The live view has ended. Run the cell again to go on.</p>")
+
+
+def test_a_picture_of_volumes_names_claim_and_disk(api: Api) -> None:
+    apply(STORAGE)
+    try:
+        wait_for("pod/write", "{.status.phase}=Succeeded")
+        text = draw().text
+        assert "uses PersistentVolumeClaim notes · Bound" in text
+        assert "is bound to PersistentVolume k8s101-start-here · Bound" in text
+    finally:
+        kubectl("delete pod/write persistentvolumeclaim/notes --wait=true")
+        kubectl("delete persistentvolume k8s101-start-here")
+
+
+def test_an_unknown_fault_is_told(api: Api) -> None:
+    with pytest.raises(Problem, match="no fault 'flood'") as caught:
+        fault("flood", "worker-1")
+    assert "node dead" in caught.value.then
+
+
+def test_commands_print_what_they_say_and_raise_when_they_fail(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl("get namespace kube-system -o name")
+    assert capsys.readouterr().out == "namespace/kube-system\n"
+    sh("kubectl version --client -o json | grep -c gitVersion")
+    assert capsys.readouterr().out == "1\n"
+    with pytest.raises(Problem, match='doesn\'t have a resource type "nothing"'):
+        kubectl("get nothing")
+    with pytest.raises(Problem, match="exit code 3"):
+        sh("exit 3")
+    with pytest.raises(Problem, match="exit code 1"):
+        sh("false | cat")
+
+
+def test_tables_read_the_same_on_every_run(mine: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    show("deployments,replicasets")
+    assert capsys.readouterr().out.splitlines() == [
+        "DEPLOYMENT  WANTED  UPDATED  READY  AVAILABLE  IMAGE",
+        "mine        4       4        4      4          1.1.0",
+        "",
+        "REVISION  REPLICASET  WANTED  READY  IMAGE  OWNER",
+        "1         mine-…      4       4      1.1.0  Deployment mine",
+    ]
+
+
+def test_a_wait_that_ends_too_early_names_the_cause(api: Api) -> None:
+    apply(MINE.format(copies=1, version="1.1.1"))
+    with pytest.raises(Problem, match="Readiness probe failed: HTTP probe failed with statuscode: 500"):
+        wait_for("deployment/mine", "Available", timeout=6)
+
+
+def test_a_port_leads_into_the_cluster(mine: Api) -> None:
+    with forward("deployment/mine", 8000) as port:
+        assert port.url.startswith("http://127.0.0.1:")
+        assert port.get("/").text.startswith("hello 1.1.0 from mine-")
+    with pytest.raises(Problem) as caught:
+        forward("deployment/mini", 8000)
+    assert caught.value.then == 'did you mean "deployment/mine"?'
+
+
+def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig that leads to a cluster with another identity: nothing is written there."""
+    real = cluster.find()
+    assert real is not None
+    shutil.copy(real.settings.kubeconfig, tmp_path / "kubeconfig")
+    (tmp_path / "identity").write_text("somebody-else\n")
+    stranger = cluster.Cluster(replace(real.settings, state=tmp_path))
+    monkeypatch.setattr(connecting.cluster, "revive", lambda report: stranger)
+    before = {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")}
+    with pytest.raises(Problem, match="another cluster answers"):
+        connect("other")
+    assert {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")} == before
+
+
+def test_the_users_own_kubeconfig_is_not_read(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    again = connect("start-here")
+    assert again.client.configuration.host == api.client.configuration.host
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(api: Api) -> None:
+    api.core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name="k8s101-foreign")))
+    try:
+        with pytest.raises(Problem, match="was not made by this workshop"):
+            connect("foreign")
+        status = api.core.read_namespace("k8s101-foreign").status
+        assert status and status.phase == "Active"
+    finally:
+        api.core.delete_namespace("k8s101-foreign")
+        make_current(api)
