@@ -179,7 +179,7 @@ def test_the_band_is_computed_as_the_controller_does(
 
 def rolling(recording: Recording, *, careless: bool = False) -> Object:
     """Replace two Pods of release 1.0.0 by two of 1.0.1, one more allowed, none fewer."""
-    old, new = replicaset("1", "1.0.0", 2), replicaset("2", "1.0.1", 2)
+    old, new = replicaset("1", "1.0.0", 2), replicaset("2", "1.0.1", 0)
     recording.see(deployment(2, "1", maxSurge=1, maxUnavailable=0))
     recording.see(old)
     for uid in ("a", "b"):
@@ -188,11 +188,13 @@ def rolling(recording: Recording, *, careless: bool = False) -> Object:
     recording.see(new)
     now = deployment(2, "2", maxSurge=1, maxUnavailable=0)
     recording.see(now)
-    for old_uid, new_uid in (("a", "c"), ("b", "d")):
+    for number, (old_uid, new_uid) in enumerate((("a", "c"), ("b", "d"))):
+        recording.see(replicaset("2", "1.0.1", number + 1))
         if careless:
             recording.see(pod(old_uid, old, stopping=True))
         recording.see(pod(new_uid, new, ready=False))
         recording.see(pod(new_uid, new))
+        recording.see(replicaset("1", "1.0.0", 1 - number))
         recording.see(pod(old_uid, old, stopping=True))
         recording.see(pod(old_uid, old), "DELETED")
     return now
@@ -217,6 +219,20 @@ def test_a_rollout_is_read_from_what_was_recorded() -> None:
     assert drawn.inside_band
     assert "stays inside" in drawn.alt
     ElementTree.fromstring(drawn.svg)
+
+
+def test_a_pod_whose_end_is_due_does_not_break_the_upper_bound() -> None:
+    recording = Recording()
+    rolling(recording)
+    parent = replicaset("2", "1.0.1", 2)
+    for uid in ("e", "f"):  # more Pods for a moment than their ReplicaSets want
+        recording.see(pod(uid, parent))
+    rollout = last_rollout(recording.recorder, deployment(2, "2", maxSurge=1, maxUnavailable=0))
+    assert max(sample.pods for sample in rollout.samples) == 4
+    assert (rollout.highest, rollout.inside_band) == (3, True)
+    recording.see(replicaset("2", "1.0.1", 4))
+    rollout = last_rollout(recording.recorder, deployment(2, "2", maxSurge=1, maxUnavailable=0))
+    assert (rollout.highest, rollout.inside_band) == (4, False)
 
 
 def test_a_watch_that_lags_does_not_move_the_begin_of_a_rollout() -> None:

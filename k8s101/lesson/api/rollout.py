@@ -44,6 +44,8 @@ class Rollout:
         least: ready Pods that the strategy keeps.
         most: Pods that the strategy allows.
         wanted: replicas.
+        highest: the largest number of Pods that the Deployment asked its ReplicaSets for, all together. Each of them
+            has a worker of its own, so for a moment there may be a Pod more while another one's end is due.
         samples: what was seen, in order.
     """
 
@@ -54,6 +56,7 @@ class Rollout:
     least: int
     most: int
     wanted: int
+    highest: int
     samples: tuple[Sample, ...]
 
     @property
@@ -62,13 +65,8 @@ class Rollout:
         return min(sample.all_ready for sample in self.samples)
 
     @property
-    def highest(self) -> int:
-        """The largest number of Pods that was seen."""
-        return max(sample.pods for sample in self.samples)
-
-    @property
     def inside_band(self) -> bool:
-        """Whether there never were fewer ready Pods, or more Pods, than the strategy allows."""
+        """Whether there never were fewer ready Pods, or more Pods wanted, than the strategy allows."""
         return self.lowest >= self.least and self.highest <= self.most
 
 
@@ -126,12 +124,24 @@ def last_rollout(recorder: Recorder, deployment: Object) -> Rollout:
         least=least,
         most=most,
         wanted=int(deployment["spec"].get("replicas", 1)),
+        highest=_asked(recorder.history("ReplicaSet"), uid, start),
         samples=samples,
     )
 
 
 def _number(text: str) -> int:
     return int(text) if text.isdigit() else -1
+
+
+def _asked(history: list[Seen], uid: str, start: int) -> int:
+    sizes: dict[str, int] = {}
+    highest = 0
+    for seen in history:
+        mine = owner(seen.object) == uid and seen.type != "DELETED"
+        sizes[seen.uid] = int(seen.object["spec"].get("replicas", 1)) if mine else 0
+        if seen.version >= start:
+            highest = max(highest, sum(sizes.values()))
+    return highest
 
 
 def _samples(history: list[Seen], sets: dict[str, Object], start: int) -> list[Sample]:
