@@ -160,6 +160,22 @@ def test_events_lose_their_ages_and_nothing_else() -> None:
     )
 
 
+CONDITIONS = """\
+Conditions:
+  Type           Status  Reason
+  ----           ------  ------
+  Progressing    True    NewReplicaSetAvailable
+  Available      True    MinimumReplicasAvailable
+OldReplicaSets:  <none>
+"""
+
+
+def test_the_order_in_which_conditions_changed_is_left_out() -> None:
+    text = stabilise(CONDITIONS)
+    assert [line.split()[0] for line in text.splitlines()[3:]] == ["Available", "Progressing", "OldReplicaSets:"]
+    assert stabilise(CONDITIONS.replace("True    Min", "False   Min")) != text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

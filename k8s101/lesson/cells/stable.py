@@ -75,6 +75,7 @@ def _shown(text: str, command: Command, ports: frozenset[int]) -> str:
         lines.insert(0, masks.DOTS)  # whether there was something to wait for depends on the machine
     if command.lists_names:
         lines = [*sorted(masks.mask(line, ports) for line in lines[:-1]), lines[-1]]
+    lines = tabular.conditions_sorted(lines)
     return "\n".join(tabular.realigned(lines, lambda line: masks.mask(line, ports), sort=command.sorts))
 
 

@@ -11,6 +11,9 @@ from k8s101.lesson.cells.masks import AGE, DOTS
 TITLE = r"[A-Z][A-Z0-9()/%_.:-]*(?: [A-Z0-9()/]+)*"
 HEADER = re.compile(rf"{TITLE}(?: {{2,}}{TITLE})+ *")
 EVENTS = re.compile(r" +Type +Reason +Age +From +Message *")
+CONDITIONS = re.compile(r"  Type +Status +\S.*")
+RULE = re.compile(r"  -+( +-+)*")
+ROW = re.compile(r"  \S")
 COLUMN = re.compile(r"\S+(?: \S+)*")
 
 AGES = frozenset({"AGE", "Age", "LAST SEEN", "FIRST SEEN", "LAST SCHEDULE", "DURATION"})
@@ -73,6 +76,24 @@ def realigned(lines: Sequence[str], mask: Mask, *, sort: bool) -> list[str]:
         else:
             result.append(mask(rest[0]))
         del rest[: len(rows) + 1]
+    return result
+
+
+def conditions_sorted(lines: Sequence[str]) -> list[str]:
+    """Return lines with the conditions that `kubectl describe` lists in alphabetical order.
+
+    A controller appends the one that changed, so that their order tells how fast something was.
+
+    Args:
+        lines: what was printed.
+    """
+    result = list(lines)
+    for index, line in enumerate(lines):
+        if CONDITIONS.fullmatch(line) and index + 1 < len(lines) and RULE.fullmatch(lines[index + 1]):
+            first = last = index + 2
+            while last < len(lines) and ROW.match(lines[last]):
+                last += 1
+            result[first:last] = sorted(lines[first:last])
     return result
 
 
