@@ -108,5 +108,6 @@ def _facts(path: Path) -> tuple:
     facts = path.stat()
     content: Any = None
     if path.is_file():
-        content = (facts.st_mtime_ns, facts.st_size, path.read_bytes()[:MOST_BYTES])
+        with path.open("rb") as file:
+            content = (facts.st_mtime_ns, facts.st_size, file.read(MOST_BYTES))
     return facts.st_mode, facts.st_uid, facts.st_gid, content

@@ -22,7 +22,7 @@ from k8s101.cluster.addons.catalog import find
 from k8s101.cluster.backends import guest
 from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
-from k8s101.cluster.values.settings import ROOT, cache_dir
+from k8s101.cluster.values.settings import CANDIDATE_RANGES, ROOT, cache_dir
 from k8s101.notebook import lessons
 from tests.intrusions import CHANGE, LOOK, WAYS, WORD, Kept, attempt, intruder
 from tests.lab import TOOLBOX, pod, service
@@ -34,6 +34,9 @@ NODES = ["worker-1", "worker-2", "worker-3"]
 PARTS = {"etcd", "guest", "konnectivity-agent", "konnectivity-server", "kube-apiserver", "kube-controller-manager"}
 LITTLE_SHM = ("mount", "-t", "tmpfs", "-o", "size=64k,noexec", "tmpfs", "/dev/shm")
 ADDONS = ("metrics", "loadbalancer")
+BEYOND = "198.51.100.9"
+"""An address on the way out of the machine, which counts packets to it."""
+
 NODE_SECONDS = 60
 MODULE_SECONDS = 300
 ARTIFACTS = ROOT / "artifacts/guest"
@@ -351,6 +354,45 @@ def test_addons_are_used_and_leave_nothing(running: SmallMachine) -> None:
     assert not re.search("metallb|metrics", names)
 
 
+def as_the_guest(*commands: str) -> str:
+    """Return a script that lets the guest's kernel run commands outside of every node, as root of a Pod can."""
+    crash = "sh -c 'kill -SEGV $$' 2>/dev/null"
+    lines = [f"echo '|{command}' > /proc/sys/kernel/core_pattern; {crash}" for command in commands]
+    # so that a crash waits for the command's end
+    return "; ".join(("echo 1 > /proc/sys/kernel/core_pipe_limit", *lines, "echo core > /proc/sys/kernel/core_pattern"))
+
+
+def test_a_privileged_pod_that_opens_the_guests_network_calls_nothing(running: SmallMachine) -> None:
+    """What leaves the machine is counted by the next test."""
+    settings = json.loads((running.state() / "settings.json").read_text())
+    ranges, ports = CANDIDATE_RANGES[0], settings["ports"]
+    assert settings["ranges"]["nodes"] == str(ranges.nodes)
+    programs = {name: Path(shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin") or "") for name in ("ip", "nft")}
+    apply(running, intruder(nodeName="worker-1"))
+    running.kubectl("wait", "pod/intruder", "--for=condition=Ready", "--timeout=60s").good()
+
+    def inside(script: str) -> Finished:
+        return running.kubectl("exec", "intruder", "--", "sh", "-c", script)
+
+    def call(port: int) -> Finished:
+        return inside(f"nc -w 5 {ranges.host} {port} < /dev/null")
+
+    assert "timed out" in call(ports["etcd"]).err
+    inside(
+        as_the_guest(
+            f"{programs['nft']} insert rule ip k8s101 outside accept",
+            f"{programs['ip']} route add default via {ranges.nodes[253]}",
+        )
+    ).good()
+    call(ports["api"]).good()
+    # the guest lets it pass now, and the machine does not
+    assert "refused" in call(ports["etcd"]).err
+    inside(f"ip route add {BEYOND} via {ranges.router}").good()
+    for attempted in ("nc -w 2 {} 80", "timeout 2 tftp -g -r hello -l /tmp/hello {}"):
+        assert inside(f"{attempted.format(BEYOND)} < /dev/null").status != 0
+    running.kubectl("delete", "pod", "intruder", "--now").good()
+
+
 def test_memory_was_enough_and_no_packet_left(running: SmallMachine) -> None:
     print(f"\n{running.memory_peak():.0f} MB at most")
     assert running.times_out_of_memory() == 0
@@ -360,6 +402,18 @@ def test_memory_was_enough_and_no_packet_left(running: SmallMachine) -> None:
 
 
 def test_down_leaves_nothing_but_the_cache(running: SmallMachine) -> None:
-    assert running.k8s101("down").good().out == "removed\n"
-    assert running.processes() == []
+    # asked in the same process, so that nothing has time to end meanwhile
+    script = """
+import os, pathlib, subprocess, sys
+print(subprocess.run((sys.executable, "-m", "k8s101.cli", "down"), check=True, capture_output=True, text=True).stdout)
+for task in pathlib.Path("/proc").glob("[0-9]*/task/[0-9]*"):
+    try:
+        facts = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+    except (FileNotFoundError, ProcessLookupError):
+        continue
+    mine = facts["Uid"].split()[0] == str(os.getuid()) and facts["Tgid"].strip() != str(os.getpid())
+    if mine and facts["State"].split()[0] not in "ZX":
+        print("left:", facts["Name"], facts["State"])
+"""
+    assert running.python("-c", script).good().out.split() == ["removed"]
     assert not running.state().exists()
