@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,7 @@ def ports() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("how", KEPT)
-def test_what_is_left(how: str, tmp_path, ports: tuple[int, int]) -> None:
+def test_what_is_left(how: str, tmp_path: Path, ports: tuple[int, int]) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "file").write_text("")
