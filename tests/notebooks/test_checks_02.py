@@ -6,24 +6,40 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl, wait_for
-from k8s101.lesson.api.rest import APPLY
-from k8s101.lesson.api.session import Api, make_current
-from k8s101.lesson.modules.objects_and_the_api import AUTOSCALER, FAMILIES, home
-from tests.notebooks.checking import last_line, lesson, outcome
+from k8s101.cluster.values.settings import ROOT
+from k8s101.errors import CommandFailed
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
+from k8s101.lesson.modules.objects_and_the_api import KINDS
+from k8s101.lesson.modules.objects_and_the_api_exercises import AUTOSCALER
+from k8s101.notebook.document import cells, read
+from tests.notebooks.checking import assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
+FILES = MANIFESTS / "02-objects-and-the-api"
 HELLO = "k8s101.test/hello"
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def cell(name: str) -> str:
+    """Return the commands of a cell of the page."""
+    page = read(ROOT / "notebooks" / "02-objects-and-the-api.ipynb")
+    source = next(found.source for found in cells(page) if found.id == name)
+    assert source.startswith("%%bash")
+    return str(source).split("\n", 1)[1]
 
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
     with lesson("objects-and-the-api") as api:
-        apply("hello.yaml")
-        apply("shop.yaml")
+        bash("kubectl apply -f hello.yaml -f shop.yaml")
         for name in ("hello", "hello-canary", "store"):
-            wait_for(f"deployment/{name}", "rolled out")
+            bash(f"kubectl rollout status deployment/{name} --timeout=60s")
         yield api
 
 
@@ -31,95 +47,199 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     """The lesson as its last step leaves it: the autoscaler alone says how many Pods of hello there are."""
     make_current(opened)
-    apply("hello.yaml")
+    bash("kubectl apply --server-side --force-conflicts -f hello.yaml")
     autoscale(opened, 4)
-    apply("hello-shared.yaml", version="1.0.0")
-    wait_for("deployment/hello", "rolled out")
+    bash(
+        """
+        kubectl apply --server-side -f hello-shared.yaml
+        kubectl rollout status deployment/hello --timeout=60s
+        """
+    )
     yield opened
-    kubectl("delete service front --ignore-not-found")
+    bash("kubectl delete service/front service/market deployment/market --ignore-not-found")
 
 
 def autoscale(api: Api, replicas: int) -> None:
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello"}}
-    path = f"/apis/apps/v1/namespaces/{api.namespace}/deployments/hello"
-    api.rest.call("PATCH", path, body | {"spec": {"replicas": replicas}}, APPLY, fieldManager=AUTOSCALER, force="true")
+    """Do what the page's function does."""
+    body = {"spec": {"replicas": replicas}}
+    api.apps.patch_namespaced_deployment_scale("hello", api.namespace, body, field_manager=AUTOSCALER)
+
+
+def release(*changes: tuple[str, str], how: str = "--server-side") -> None:
+    """Apply the solution of exercise 1, changed like this."""
+    text = (FILES / "solution-release.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply {how} -f - <<'FILE'\n{text}\nFILE")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
-    assert last_line(api, "front") == "○ not attempted: there is no Service front yet"
     assert last_line(api, "release") == "○ not attempted: hello still asks for 1.0.0"
+    assert last_line(api, "front") == "○ not attempted: there is no Service front yet"
+    assert last_line(api, "market") == "○ not attempted: there is no Deployment market yet"
+
+
+def test_the_release_of_the_solution_passes(api: Api) -> None:
+    bash(cell("02-exercise-1-solution"))
+    assert_passes(api, "release")
+
+
+def test_plain_apply_of_a_file_without_the_number_passes_too(api: Api) -> None:
+    release(how="")
+    assert_passes(api, "release")
+
+
+def test_commands_without_any_file_pass_too(api: Api) -> None:
+    labels = '{"spec": {"template": {"metadata": {"labels": {"tier": "web"}}}}}'
+    bash(f"kubectl set image deployment/hello hello={HELLO}:1.1.0\nkubectl patch deployment/hello --patch '{labels}'")
+    assert_passes(api, "release")
+
+
+def test_taking_the_number_is_told_and_can_be_undone(api: Api) -> None:
+    release()
+    bash("kubectl scale deployment/hello --replicas=3")
+    assert last_line(api, "release").startswith("✗ not yet: replicas belongs to kubectl now, and it is 3")
+    autoscale(api, 4)
+    assert_passes(api, "release")
+
+
+def test_claiming_the_number_as_well_is_told(api: Api) -> None:
+    release(("spec:\n  selector", "spec:\n  replicas: 4\n  selector"))
+    assert last_line(api, "release").startswith("✗ not yet: kubectl has set replicas, too")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("1.1.0", "2.0.0"), "its Pods run 2.0.0, the task wants 1.1.0"),
+        (("1.1.0", "9.9.9"), f"Pod hello-… cannot start: its node has no image {HELLO}:9.9.9 and cannot get it"),
+        ((", tier: web", ""), "4 of 4 Pods lack the label tier=web"),
+    ],
+)
+def test_what_is_wrong_with_the_release_is_told(api: Api, change: tuple[str, str], line: str) -> None:
+    release(change)
+    assert last_line(api, "release") == f"✗ not yet: {line}"
+
+
+def test_labels_that_the_next_pod_will_lack_are_told(api: Api) -> None:
+    release((", tier: web", ""))
+    bash(
+        """
+        kubectl rollout status deployment/hello --timeout=60s
+        kubectl wait pods -l app=hello,track=stable --for=condition=Ready --timeout=60s > /dev/null
+        kubectl label pods -l app=hello,track=stable tier=web
+        """
+    )
+    assert last_line(api, "release").startswith("✗ not yet: these Pods have the label, but the template lacks it")
+
+
+def test_a_number_that_the_autoscaler_did_not_mean_is_told(api: Api) -> None:
+    release()
+    autoscale(api, 1)
+    assert last_line(api, "release") == "✗ not yet: 1 Pods are ready, the task wants 4"
 
 
 def test_the_service_of_the_solution_passes(api: Api) -> None:
-    apply("front.yaml", app="hello", track="stable")
-    found = outcome(api, "front")
-    assert found.passed, list(found.lines())
+    bash(cell("02-exercise-2-solution"))
+    assert_passes(api, "front")
 
 
 def test_another_selector_for_the_same_pods_passes_too(api: Api) -> None:
-    kubectl("create service clusterip front --tcp=8000")
-    kubectl("set selector service front track=stable")
-    found = outcome(api, "front")
-    assert found.passed, list(found.lines())
+    front("track=stable")
+    assert_passes(api, "front")
+
+
+def front(selector: str, note: str = "annotate service front example.com/contact=me", port: str = "8000") -> None:
+    bash(
+        f"""
+        kubectl create service clusterip front --tcp={port}
+        kubectl set selector service front {selector}
+        kubectl {note}
+        """
+    )
 
 
 @pytest.mark.parametrize(
     ("selector", "line"),
     [
+        ("app=front", "Service front has no endpoints: its selector app=front matches no Pod label"),
         ("app=hello", "some of them are Pods of hello-canary"),
         ("app=hello,track=canary", "some of them are Pods of hello-canary"),
         ("app=store", "some of them are Pods of store"),
-        ("app=helo", "Service front has no endpoints: its selector app=helo matches no Pod label"),
     ],
 )
 def test_what_is_wrong_with_the_selector_is_told(api: Api, selector: str, line: str) -> None:
-    kubectl("create service clusterip front --tcp=8000")
-    kubectl(f"set selector service front {selector}")
+    front(selector)
     assert last_line(api, "front") == f"✗ not yet: {line}"
 
 
-@pytest.mark.parametrize("way", ["apply", "set image"])
-def test_a_release_that_leaves_the_number_alone_passes(api: Api, way: str) -> None:
-    if way == "apply":
-        apply("hello-shared.yaml", version="1.1.0")
-    else:
-        kubectl(f"set image deployment/hello hello={HELLO}:1.1.0")
-    found = outcome(api, "release")
-    assert found.passed, list(found.lines())
-
-
-def test_taking_the_number_back_is_told(api: Api) -> None:
-    kubectl(f"set image deployment/hello hello={HELLO}:1.1.0")
-    kubectl("scale deployment/hello --replicas=3")
-    assert last_line(api, "release").startswith("✗ not yet: replicas belongs to kubectl now")
-
-
-def test_claiming_the_number_as_well_is_told(api: Api) -> None:
-    apply(api.manifest("hello.yaml").read_text().replace("replicas: 2", "replicas: 4").replace("1.0.0", "1.1.0"))
-    autoscale(api, 4)
-    assert last_line(api, "release").startswith("✗ not yet: k8s101 claims replicas, too")
-
-
 @pytest.mark.parametrize(
-    ("version", "line"),
+    ("port", "line"),
     [
-        ("2.0.0", "its Pods run 2.0.0, the task wants 1.1.0"),
-        ("9.9.9", f"Pod hello-… cannot start: its node has no image {HELLO}:9.9.9 and cannot get it"),
+        ("80", "Service front listens on [80], not on 8000"),
+        ("8000:80", "it sends requests on to port [80]; hello listens on 8000"),
     ],
 )
-def test_another_release_is_told(api: Api, version: str, line: str) -> None:
-    apply("hello-shared.yaml", version=version)
-    assert last_line(api, "release") == f"✗ not yet: {line}"
+def test_a_wrong_port_is_told(api: Api, port: str, line: str) -> None:
+    front("track=stable", port=port)
+    assert last_line(api, "front") == f"✗ not yet: {line}"
 
 
-def test_a_number_that_is_not_the_autoscalers_wish_is_told(api: Api) -> None:
-    apply("hello-shared.yaml", version="1.1.0")
-    autoscale(api, 1)
-    assert last_line(api, "release") == "✗ not yet: 1 Pods are ready, the autoscaler wants 4"
+def test_a_label_instead_of_an_annotation_is_told(api: Api) -> None:
+    front("track=stable", "label service front example.com/contact=me")
+    assert last_line(api, "front") == (
+        "✗ not yet: there is no annotation example.com/contact; what you have written is a label"
+    )
 
 
-def test_each_kind_is_served_and_has_a_home(api: Api) -> None:
-    kinds = [kind for family in FAMILIES.values() for kind in family]
-    assert len(kinds) == 15 + 1  # and EndpointSlice, which took the place of Endpoints
-    assert all(api.rest.resource(kind).kind == kind for kind in kinds)
-    assert {home(kind) for kind in kinds} <= {f"{number:02}" for number in range(24)}
+@pytest.fixture
+def market(api: Api) -> Api:
+    """The fault of exercise 3, as the page prepares it."""
+    bash(cell("02-exercise-3-fault"))
+    return api
+
+
+def repair(*changes: tuple[str, str]) -> None:
+    text = (FILES / "market.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
+
+
+REPLICAS, LABEL, TIER = ("replica:", "replicas:"), ("markt", "market"), ("tier: front\n", "tier: frontend\n")
+
+
+def test_the_market_of_the_solution_passes(market: Api) -> None:
+    assert last_line(market, "market") == "○ not attempted: there is no Deployment market yet"
+    bash(cell("02-exercise-3-solution"))
+    assert_passes(market, "market")
+
+
+def test_other_labels_that_match_pass_too(market: Api) -> None:
+    repair(REPLICAS, LABEL, ("tier: frontend", "tier: front"))
+    assert_passes(market, "market")
+
+
+def test_a_half_repaired_market_is_refused_by_the_cluster(market: Api) -> None:
+    with pytest.raises(CommandFailed):
+        repair(REPLICAS)
+    assert last_line(market, "market") == "○ not attempted: there is no Deployment market yet"
+
+
+def test_the_mistake_that_nobody_refuses_is_told(market: Api) -> None:
+    repair(REPLICAS, LABEL)
+    assert last_line(market, "market") == (
+        "✗ not yet: Service market has no endpoints: its selector app=market,tier=front matches no Pod label"
+    )
+
+
+def test_leaving_out_the_number_is_told(market: Api) -> None:
+    repair(("  replica: 3\n", ""), LABEL, TIER)
+    assert last_line(market, "market") == "✗ not yet: ready Pods: 1, and the task wants three"
+
+
+def test_each_kind_is_served(api: Api) -> None:
+    assert len(KINDS) == 15 + 1  # and EndpointSlice, which took the place of Endpoints
+    assert all(api.rest.resource(kind).kind == kind for kind in KINDS)

@@ -9,10 +9,10 @@ from dataclasses import fields
 import pytest
 
 from k8s101.cluster.backends.base import Capabilities
-from k8s101.lesson.modules.objects_and_the_api import FAMILIES, home
+from k8s101.lesson.modules.objects_and_the_api import KINDS
 from k8s101.notebook import coverage, lessons
 from k8s101.notebook.coverage import Row
-from k8s101.notebook.document import Tree, code_cells, read
+from k8s101.notebook.document import Tree, cells, code_cells, read
 from k8s101.notebook.learner import learner_copy
 from k8s101.notebook.lint.registry import lint
 from k8s101.notebook.normalise import normalised_text
@@ -74,7 +74,20 @@ MADE_BY_OTHERS = {
 """Kinds that a controller makes for another one."""
 
 
-HOMES = {kind: LISTED.find(home(kind)) for family in FAMILIES.values() for kind in family}
+def _homes() -> dict[str, lessons.Lesson | None]:
+    """Return the lesson that module 02's table of kinds names for each kind."""
+    found: dict[str, lessons.Lesson | None] = {}
+    for cell in cells(read(TREE.paths(["02"])[0])):
+        for names, number in re.findall(r"^\| ([A-Z][A-Za-z, ]+) \|.*\| (\d\d) \|$", cell.source, re.MULTILINE):
+            found |= {kind: LISTED.find(number) for kind in names.split(", ")}
+    return found
+
+
+HOMES = _homes()
+
+
+def test_module_02_says_of_each_kind_what_it_is_for() -> None:
+    assert set(HOMES) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, lesson in HOMES.items() if lesson in LISTED.landed])

@@ -1,48 +1,27 @@
-"""Module 02, Objects and the API: what it asks and how its exercises are checked."""
+"""Module 02, Objects and the API: what it asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import yaml
-
-from k8s101.cluster.values.deadline import until
-from k8s101.cluster.values.settings import ROOT
-from k8s101.lesson.api.diagnose import pods_of, why_service
-from k8s101.lesson.api.names import ready, version
-from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.api.wait import settled
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, among
-from k8s101.lesson.quiz.checking import begun, expect, same_version
+from k8s101.lesson.modules.objects_and_the_api_exercises import EXERCISES
+from k8s101.lesson.quiz.bank import Before, Option, Question, among
+from k8s101.lesson.quiz.checking import existing
 
-FAMILIES = {
-    "workloads": ("Pod", "ReplicaSet", "Job", "CronJob", "DaemonSet", "StatefulSet", "Deployment"),
-    "services": ("Service", "Endpoints", "EndpointSlice", "Ingress"),
-    "config": ("ConfigMap", "Secret"),
-    "storage": ("PersistentVolume", "PersistentVolumeClaim", "StorageClass"),
-}
+__all__ = ["EXERCISES", "KINDS", "QUESTIONS", "TEAM"]
+
+KINDS = (
+    *("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"),
+    *("Service", "Endpoints", "EndpointSlice", "Ingress"),
+    *("ConfigMap", "Secret", "PersistentVolume", "PersistentVolumeClaim", "StorageClass"),
+)
 """The kinds of objects that this series is about."""
 
-TEAM = "k8s101-objects-team"
-AUTOSCALER = "autoscaler"
-ENDPOINT_SECONDS = 5
-
-
-def home(kind: str) -> str:
-    """Return the number of the module that makes an object of a kind: the last one that its row of coverage names.
-
-    Args:
-        kind: one of `FAMILIES`.
-    """
-    slug = {"EndpointSlice": "endpoints"}.get(kind, kind.lower())
-    rows = yaml.safe_load((ROOT / "notebooks/coverage.yml").read_text(encoding="utf-8"))["rows"]
-    return str(next(row["modules"][-1] for row in rows if row["row"] == f"slide:kind-{slug}"))
+TEAM = "k8s101-objects-and-the-api-team"
 
 
 def _without_namespace(before: Before, api: Api) -> str:
-    kinds = [kind for family in FAMILIES.values() for kind in family]
-    count = sum(not api.rest.resource(kind).namespaced for kind in kinds)
+    count = sum(not api.rest.resource(kind).namespaced for kind in KINDS)
     return among(count, {0: "none", 2: "two", 3: "three"})
 
 
@@ -56,9 +35,26 @@ def _not_canary(before: Before, api: Api) -> str:
     return "both" if without else "hello"
 
 
+def _stray(before: Before, api: Api) -> str:
+    stray = existing(api, "pod/stray")
+    pods = {pod["metadata"]["name"] for pod in pods_of(api, existing(api, "deployment/hello"))}
+    if stray["metadata"]["name"] in pods:
+        return "both"
+    slices = api.list("EndpointSlice", "kubernetes.io/service-name=hello")
+    behind = {entry["targetRef"]["name"] for piece in slices for entry in piece.get("endpoints") or []}
+    return "service" if "stray" in behind else "neither"
+
+
+def _replicas(api: Api) -> int:
+    return int(existing(api, "deployment/hello")["spec"]["replicas"])
+
+
+def _last_apply(before: Before, api: Api) -> str:
+    return "overwrites" if _replicas(api) == 2 else "unchanged"
+
+
 def _conflict(before: Before, api: Api) -> str:
-    wanted = (api.get("deployment/hello") or {})["spec"]["replicas"]
-    return "refused" if wanted == 2 else "last"
+    return "refused" if _replicas(api) == 4 else "overwrites"
 
 
 def _same_name(before: Before, api: Api) -> str:
@@ -79,7 +75,7 @@ QUESTIONS = (
         "What ties a Service to its Pods?",
         {
             "name": Option("the name of the Deployment", "A Service knows nothing of Deployments."),
-            "labels": Option("a selector that matches the Pods' labels", "any Pod that bears the labels belongs to it"),
+            "labels": Option("a selector that matches the Pods' labels", "any Pod that has the labels belongs to it"),
             "list": Option(
                 "a list of Pod names in the Service", "Names change with every Pod; nobody could keep such a list."
             ),
@@ -92,25 +88,39 @@ QUESTIONS = (
         {
             "spec": Option("in spec", "That is what you want; the cluster does not write there."),
             "status": Option("in status", "controllers write there what they see"),
-            "metadata": Option("in metadata", "It holds name, labels and who wrote what."),
+            "metadata": Option("in metadata", "It holds the name, the labels and who wrote what."),
         },
         "status",
     ),
     Question(
-        "scope",
-        "The table has kinds of workloads, services, config and storage. Which of them belong to no namespace?",
+        "immutable",
+        "You apply a manifest, and the answer is “field is immutable”. What has happened?",
         {
-            "none": Option("none", "A disk is there for the whole cluster, whoever claims it."),
-            "two": Option("two of them", "PersistentVolume and StorageClass belong to the cluster"),
-            "three": Option("the three of storage", "A claim lies in the namespace of the Pod that uses it."),
+            "rights": Option("you lack a right", "Then the message would begin with Forbidden and name you."),
+            "typo": Option("the field's name is misspelt", "Then the message would say unknown field."),
+            "fixed": Option(
+                "the field exists, and it can't change after the object was created",
+                "create another object, and delete the old one",
+            ),
+        },
+        "fixed",
+    ),
+    Question(
+        "scope",
+        "The sixteen kinds run containers, make Pods reachable, hold settings and provide storage. How many of them "
+        "belong to no namespace?",
+        {
+            "none": Option("none", "A piece of storage is there for the whole cluster, whoever claims it."),
+            "two": Option("two", "PersistentVolume and StorageClass belong to the whole cluster"),
+            "three": Option("three, all of storage", "A claim lives in the namespace of the Pod that uses it."),
         },
         _without_namespace,
     ),
     Question(
         "dry-run",
-        "You send hello.yaml as a dry run on the server. What happens?",
+        "You send hello.yaml to the server with --dry-run=server. What happens?",
         {
-            "client": Option("nothing is sent: the file is only read", "That would be a dry run on the client."),
+            "client": Option("nothing is sent, kubectl only reads the file", "That is what --dry-run=client does."),
             "checked": Option("it is checked, then forgotten", "you get the object as it would be, with all defaults"),
             "stored": Option("the object is stored, but no Pod starts", "A dry run stops before storing."),
         },
@@ -121,33 +131,65 @@ QUESTIONS = (
         "Which Pods does the selector track!=canary choose?",
         {
             "hello": Option("those of hello", "A Pod without the label is not a canary either."),
-            "both": Option("those of hello and of the store", "a Pod that lacks the label is chosen, too"),
-            "none": Option("none: a selector cannot say no", "!= and notin exist, and !track for “lacks the label”."),
+            "both": Option("those of hello and of store", "a Pod that lacks the label is chosen, too"),
+            "none": Option("none: a selector cannot say no", "It can: != and notin, and !track for “lacks the label”."),
         },
         _not_canary,
     ),
     Question(
-        "conflict",
-        "Your manifest says 2 replicas, the autoscaler applies 4 under its own name. What happens?",
+        "stray",
+        "You create one more Pod, stray, with the labels that both Service hello and Deployment hello select. "
+        "Who takes it in?",
         {
-            "last": Option("the last one wins: 4", "So it was with plain updates; apply looks at who set the field."),
-            "refused": Option("the API server refuses", "the field is yours, so the other has to ask"),
             "both": Option(
-                "both are noted, the higher one counts", "A field has one value, and the API server does not choose."
+                "both", "The Deployment looks at labels, too, but it counts only what one of its ReplicaSets owns."
+            ),
+            "service": Option("only the Service", "a Service goes by labels, a Deployment also by owner references"),
+            "neither": Option(
+                "neither: it was created by hand", "A Service does not ask who created a Pod, only for its labels."
+            ),
+        },
+        _stray,
+    ),
+    Question(
+        "last-apply",
+        "hello.yaml says 2 replicas, the autoscaler has set 4. You run kubectl apply -f hello.yaml again. "
+        "What happens?",
+        {
+            "unchanged": Option(
+                "unchanged: the file is the same as before", "kubectl compares the file with the live object, too."
+            ),
+            "refused": Option(
+                "it is refused: somebody else has set the field", "Plain apply does not know who has set a field."
+            ),
+            "overwrites": Option("it sets 2 again, without a word", "the last one wins, and nobody is told"),
+        },
+        _last_apply,
+    ),
+    Question(
+        "conflict",
+        "Now you apply the same file with --server-side. What happens?",
+        {
+            "overwrites": Option(
+                "it sets 2 again", "So did plain apply; server-side apply looks at who set the field."
+            ),
+            "refused": Option("the API server refuses", "the autoscaler has set the field, so you have to decide"),
+            "higher": Option(
+                "both are noted, the higher number counts", "A field has one value, and the API server does not choose."
             ),
         },
         _conflict,
     ),
     Question(
         "same-name",
-        "Another team makes a Deployment named hello, in its own namespace. What happens?",
+        "Another team creates a Deployment named hello, in its own namespace. What happens?",
         {
             "refused": Option(
                 "it is refused: the name is taken", "A name must be unique only in its namespace, for its kind."
             ),
-            "changed": Option("the first one is changed", "An object is found by namespace and name together."),
+            "changed": Option("yours is changed", "An object is found by namespace, kind and name together."),
             "two": Option(
-                "there are two, apart from each other", "namespace, kind and name together make the difference"
+                "there are two, independent of each other", "namespace, kind and name together tell them apart"
             ),
         },
         _same_name,
@@ -156,99 +198,10 @@ QUESTIONS = (
         "mistakes",
         "Seven manifests, one mistake in each. How many does the API server accept?",
         {
-            "none": Option("none", "It knows what is possible, not what you mean."),
-            "one": Option("one", "a selector that matches nothing may be meant so"),
-            "all": Option("all: errors show up later", "Most mistakes are refused before anything is stored."),
+            "none": Option("none", "It knows what is possible, and it can't know what you mean."),
+            "one": Option("one", "a selector that matches nothing might be what you mean"),
+            "all": Option("all: mistakes show up later", "Most mistakes are refused before anything is stored."),
         },
         _mistakes,
-    ),
-)
-
-
-def _front(api: Api) -> Iterator[Finding]:
-    """Compare the endpoints with the Pods that the Deployment owns, whatever selector led to them."""
-    settled("deployment/hello")
-    wanted = {pod["metadata"]["name"] for pod in pods_of(api, api.get("deployment/hello") or _nobody()) if ready(pod)}
-    chosen = _endpoints(api, "front", wanted)
-    if not chosen:
-        yield Finding(False, why_service(api, api.get("service/front") or {}))
-        return
-    yield Finding(True, f"Service front sends requests to {len(chosen)} Pods")
-    others = sorted({name.rsplit("-", 2)[0] for name in chosen - wanted})
-    yield expect(not others, "all of them are stable Pods of hello", f"some of them are Pods of {', '.join(others)}")
-    missing = len(wanted - chosen)
-    yield expect(not missing, "no stable Pod is left out", f"{missing} stable Pods are left out")
-
-
-def _release_begun(api: Api) -> str | None:
-    return "hello still asks for 1.0.0" if version(api.get("deployment/hello") or _nobody()) == "1.0.0" else None
-
-
-def _release(api: Api) -> Iterator[Finding]:
-    owners = _owners(api.get("deployment/hello") or _nobody())
-    if AUTOSCALER not in owners:
-        taker = owners[0] if owners else "nobody"
-        back = "run the cells of “Share an object” again, then change the image only"
-        yield Finding(False, f"replicas belongs to {taker} now: {back}")
-        return
-    yield Finding(True, "replicas belongs to the autoscaler")
-    others = sorted(set(owners) - {AUTOSCALER})
-    yield expect(
-        not others,
-        "and to nobody else",
-        f"{', '.join(others)} claims replicas, too: leave it out of your manifest and apply again",
-    )
-    trouble = settled("deployment/hello")
-    if trouble:
-        yield Finding(False, trouble)
-        return
-    hello = api.get("deployment/hello") or _nobody()
-    pods = [pod for pod in pods_of(api, hello) if ready(pod)]
-    yield same_version(pods, "1.1.0")
-    yield expect(len(pods) == 4, f"{len(pods)} Pods are ready", f"{len(pods)} Pods are ready, the autoscaler wants 4")
-
-
-def _nobody() -> Object:
-    return {"metadata": {"uid": ""}, "spec": {"containers": [{"image": ":1.0.0"}]}}
-
-
-def _owners(item: Object) -> list[str]:
-    """Return the field managers that set how many Pods there shall be."""
-    entries = item["metadata"].get("managedFields") or []
-    return [entry["manager"] for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})]
-
-
-def _endpoints(api: Api, service: str, hoped: set[str]) -> set[str]:
-    """Return the Pods that a Service sends requests to; its controller may need a moment after a change."""
-
-    def names() -> set[str]:
-        slices = api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
-        entries = [entry for piece in slices for entry in piece.get("endpoints") or []]
-        return {entry["targetRef"]["name"] for entry in entries if entry["conditions"].get("ready")}
-
-    until(lambda: names() == hoped, ENDPOINT_SECONDS, every=0.2)
-    return names()
-
-
-EXERCISES = (
-    Exercise(
-        "front",
-        begun("Service", "front"),
-        _front,
-        (
-            "Which two labels do the Pods of hello bear?",
-            'show("hello.yaml"): template, metadata, labels. kubectl("get pods --show-labels") shows all.',
-            'app="hello", track="stable"',
-        ),
-    ),
-    Exercise(
-        "release",
-        _release_begun,
-        _release,
-        (
-            "Which fields does your manifest claim? Only those that stand in it.",
-            'show("hello-shared.yaml") claims no replicas. kubectl("set image --help") is another way.',
-            'apply("hello-shared.yaml", version="1.1.0")',
-        ),
     ),
 )
