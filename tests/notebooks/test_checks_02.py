@@ -14,6 +14,7 @@ from k8s101.lesson.modules.objects_and_the_api import KINDS
 from k8s101.lesson.modules.objects_and_the_api_exercises import AUTOSCALER
 from k8s101.notebook.document import cells, read
 from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -37,8 +38,8 @@ def cell(name: str) -> str:
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
     with lesson("objects-and-the-api") as api:
-        bash("kubectl apply -f hello.yaml -f shop.yaml")
-        for name in ("hello", "hello-canary", "store"):
+        bash("kubectl apply -f shop.yaml")
+        for name in ("hello-canary", "store"):
             bash(f"kubectl rollout status deployment/{name} --timeout=60s")
         yield api
 
@@ -47,7 +48,7 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     """The lesson as its last step leaves it: the autoscaler alone says how many Pods of hello there are."""
     make_current(opened)
-    bash("kubectl apply --server-side --force-conflicts -f hello.yaml")
+    bash("kubectl delete deployment hello --ignore-not-found\nkubectl apply -f hello.yaml")
     autoscale(opened, 4)
     bash(
         """
@@ -124,13 +125,9 @@ def test_what_is_wrong_with_the_release_is_told(api: Api, change: tuple[str, str
 
 def test_labels_that_the_next_pod_will_lack_are_told(api: Api) -> None:
     release((", tier: web", ""))
-    bash(
-        """
-        kubectl rollout status deployment/hello --timeout=60s
-        kubectl wait pods -l app=hello,track=stable --for=condition=Ready --timeout=60s > /dev/null
-        kubectl label pods -l app=hello,track=stable tier=web
-        """
-    )
+    bash("kubectl rollout status deployment/hello --timeout=60s")
+    eventually("four Pods are left", lambda: len(api.list("Pod", "app=hello,track=stable")) == 4, 60)
+    bash("kubectl label pods -l app=hello,track=stable tier=web")
     assert last_line(api, "release").startswith("✗ not yet: these Pods have the label, but the template lacks it")
 
 
