@@ -65,7 +65,7 @@ def fake(path: Path, output: str) -> Path:
 
 
 def test_every_tool_stands_in_its_go_mod_and_the_other_way_round() -> None:
-    for project in PROJECTS:
+    for project in (project for project in PROJECTS if not project.wheel):
         text = (project.directory / "go.mod").read_text()
         block = re.search(r"^tool \((.*?)^\)|^tool (\S+)$", text, re.MULTILINE | re.DOTALL)
         assert block is not None, project.name
@@ -74,9 +74,8 @@ def test_every_tool_stands_in_its_go_mod_and_the_other_way_round() -> None:
 
 
 def test_every_toolchain_directory_is_in_the_table() -> None:
-    assert sorted(path.parent.name for path in TOOLCHAIN.glob("*/go.mod")) == sorted(
-        project.name for project in PROJECTS
-    )
+    pins = [*TOOLCHAIN.glob("*/go.mod"), *TOOLCHAIN.glob("*/requirements.txt")]
+    assert sorted(path.parent.name for path in pins) == sorted(project.name for project in PROJECTS)
 
 
 def test_tool_names_are_unique() -> None:
