@@ -232,7 +232,7 @@ def test_nobody_in_the_cluster_can_call_the_machine(app: Namespace) -> None:
         route = f"ip route add {behind} via {app.lab.cluster.settings.ranges.router}"
         for address in (link, behind):
             # busybox's nc knows no UDP, its tftp does
-            for call in ("nc -w 2 {} {}", "timeout 2 tftp -g -r hello -l /tmp/hello {} {}"):
+            for call in ("timeout 3 nc -w 2 {} {}", "timeout 2 tftp -g -r hello -l /tmp/hello {} {}"):
                 app.ask("exec", "intruder", "--", "sh", "-c", f"{route}; echo hello | {call.format(address, port)}")
         for hear in (listener.accept, lambda: packets.recv(100)):
             with pytest.raises(TimeoutError):
