@@ -191,13 +191,18 @@ def test_an_interrupt_ends_all_that_the_cell_started(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     main = threading.main_thread().ident
     assert main is not None
+    # as kernels do; what a shell runs in the background begins with this signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         wait_until(file.exists)
         signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    message = failure(f"sleep 1000 & echo $! $$ >'{file}.new'; mv '{file}.new' '{file}'\nsleep 1000")
+    try:
+        message = failure(f"sleep 1000 & echo $! $$ >'{file}.new'; mv '{file}.new' '{file}'\nsleep 1000")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert message == "interrupted: all commands of this cell have been ended"
     wait_until(lambda: not any(runs(int(pid)) for pid in file.read_text().split()))
 
