@@ -200,6 +200,15 @@ STAGES = (
         root=True,
     ),
     Stage(
+        "cells",
+        "what cells and helpers do on the real cluster, and what they say to mistakes",
+        NODES,
+        300,
+        (_pytest("-m", "cluster", "tests/notebooks/test_cells.py", "tests/notebooks/test_helpers.py"),),
+        extra=True,
+        root=True,
+    ),
+    Stage(
         "copies",
         "every notebook and every learner's copy runs end to end on real nodes",
         NODES,

@@ -18,7 +18,7 @@ COMMANDS = [
     "status",
     "status --json",
     "doctor",
-    "up --dry-run",
+    "up --dry-run --backend simulated",
     "down",
     "progress",
     "images --help",

@@ -234,7 +234,7 @@ def test_the_page_of_progress_counts_each_lesson(person: Api) -> None:
     header, rows = tables.progress_table(person)
     assert header == ("LESSON", "PREDICTED", "RIGHT", "EXERCISES")
     row = next(row for row in rows if row[0] == "deployments")
-    assert row[1:] == ("1 of 5", "1", "1 of 2")
+    assert row[1:] == ("1 of 6", "1", "1 of 3")
 
 
 def test_a_damaged_file_of_progress_is_told(person: Api) -> None:

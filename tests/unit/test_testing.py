@@ -82,10 +82,8 @@ def test_every_test_that_needs_the_cluster_is_in_a_stage() -> None:
     marked = {path.name for path in (ROOT / "tests").rglob("*.py") if "mark.cluster" in path.read_text()}
     # tests of the cluster are one stage, marked or not
     marked -= {Path(__file__).name} | {path.name for path in (ROOT / "tests/cluster").iterdir()}
-    (checks,) = [stage for stage in STAGES if stage.name == "checks"]
-    assert marked == {
-        Path(word).name for command in checks.commands for word in command.arguments if word.endswith(".py")
-    }
+    commands = [command for stage in STAGES if stage.name in ("checks", "cells") for command in stage.commands]
+    assert marked == {Path(word).name for command in commands for word in command.arguments if word.endswith(".py")}
 
 
 def test_what_is_waited_for_is_built() -> None:

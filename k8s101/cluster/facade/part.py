@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
@@ -43,8 +44,15 @@ class Part:
             api = self._cluster.api
             api.wait("API server answers", api.ready, API_SECONDS)
             clients = [p.name for p in self._cluster.processes() if p.pid and p.name.rpartition("/")[2] in CLIENTS]
+            before = {p.name: p.pid for p in self._cluster.processes()}
             with ThreadPoolExecutor(len(clients) or 1) as pool:
                 list(pool.map(self._restart, clients))
+            # who is stopped between its end and its new start would be started all the same
+            until(lambda: self._run_anew(clients, before), API_SECONDS)
+
+    def _run_anew(self, names: list[str], before: dict[str, int]) -> bool:
+        now = {part.name: part.pid for part in self._cluster.processes()}
+        return all(now.get(name) not in (None, 0, before.get(name)) for name in names)
 
     def _restart(self, name: str) -> None:
         for verb in ("kill", "start"):
