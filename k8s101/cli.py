@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import json
 import os
 import select
@@ -35,7 +37,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (Problem, OSError) as error:
-            if os.environ.get("K8S101_DEBUG") or _nobody_reads():
+            lost = isinstance(error, OSError) and error.errno == errno.EPIPE and _nobody_reads()
+            if os.environ.get("K8S101_DEBUG") or lost:
                 raise  # click ends quietly when its output cannot be written
             click.secho(f"error: {_explained(error)}", fg="red", err=True)
             ctx.exit(1)
@@ -48,7 +51,9 @@ def _nobody_reads() -> bool:
     """Tell whether whoever read our output has gone, as `head` does when it has its lines."""
     outputs = select.poll()
     for stream in (sys.stdout, sys.stderr):
-        outputs.register(stream, 0)
+        # a stream that is no file has no reader that could go
+        with contextlib.suppress(io.UnsupportedOperation):
+            outputs.register(stream.fileno(), 0)
     return any(state & select.POLLERR for _, state in outputs.poll(0))
 
 
