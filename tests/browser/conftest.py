@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from selenium.webdriver import Chrome
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.cells import files
 from k8s101.notebook import lab as jupyter
 from k8s101.notebook.document import Tree
 from tests.browser import chromium
@@ -28,8 +30,9 @@ OWN_DIRECTORIES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DI
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """A checkout with an empty `work/`."""
     root = tmp_path_factory.mktemp("checkout")
-    for name in ("notebooks", "manifests", "images", "README.md"):
+    for name in ("manifests", "images", "README.md"):
         (root / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")  # the server shows no picture behind a link to elsewhere
     (root / "work").mkdir()
     return Tree(root)
 
@@ -45,7 +48,8 @@ def server(tree: Tree, own_directories: dict[str, str]) -> Iterator[dict[str, An
     """JupyterLab as `k8s101 lab` runs it; the value is what it says about itself (url, port, token)."""
     options = ["--LabApp.expose_app_in_browser=True"]
     command = jupyter.jupyter_command(tree, 8890, browser=False, options=options)
-    with psutil.Popen(command, cwd=tree.root, env=jupyter.jupyter_environment() | own_directories) as child:
+    surroundings = jupyter.jupyter_environment() | own_directories | {files.WORK: str(tree.work)}
+    with psutil.Popen(command, cwd=tree.root, env=surroundings) as child:
         try:
             yield wait_for_server(Path(own_directories["JUPYTER_RUNTIME_DIR"]), child.pid)
         finally:

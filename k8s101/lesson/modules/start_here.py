@@ -263,9 +263,9 @@ EXERCISES = (
         _four_begun,
         _four,
         (
-            "Two lines of hello.yaml hold what the task asks for.",
+            "Two lines of the manifest hold what the task asks for.",
             "The number of copies is called replicas; the release is what follows the last colon of image.",
-            "replicas: 4, image: k8s101.test/hello:1.1.0, then save the file and run kubectl apply -f hello.yaml",
+            "replicas: 4, image: k8s101.test/hello:1.1.0, then save the file and run kubectl apply -f four.yaml",
         ),
     ),
     Exercise(
