@@ -62,11 +62,15 @@ func serve(ctx context.Context, args []string) error {
 
 // run serves until the context ends, then lets requests in flight finish.
 func (a *app) run(ctx context.Context, listener net.Listener, grace time.Duration) error {
+	// the server is told only when the line is written: an idle one would end before it
+	told, tell := context.WithCancel(context.WithoutCancel(ctx))
+	defer tell()
 	defer context.AfterFunc(ctx, func() {
 		a.state.stopping.Store(true)
 		fmt.Fprintf(a.log.out, "told to stop, %d in flight get %s to finish\n", a.metrics.inFlight.Load(), grace)
+		tell()
 	})()
-	return serveUntil(ctx, listener, a.handler(), grace)
+	return serveUntil(told, listener, a.handler(), grace)
 }
 
 // serveUntil serves until the context ends and then waits at most for the grace period.

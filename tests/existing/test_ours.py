@@ -102,10 +102,10 @@ def test_logs_exec_and_rollout_came_from_containers(borrower: Borrower) -> None:
     """What only a container says stands in the outputs of module 06."""
     cells = {cell.id: cell for cell in code_cells(read(ROOT / "artifacts/existing/06-deployments.ipynb"))}
     printed = {name: "".join(output.get("text", "") for output in cell.outputs) for name, cell in cells.items()}
-    assert "GET / 500" in printed["06-evidence"]
-    assert "0 failed" in printed["06-upgrade"]
+    assert "statuscode: 500" in printed["06-evidence"]
+    assert "0 requests failed" in printed["06-rollout"]
     assert "rolled back" in printed["06-undo"]
-    assert "100 % errors" in printed["06-blind"]
+    assert "100 % of the requests fail" in printed["06-blind-users"]
 
 
 def test_nothing_outside_our_namespaces_was_written(borrower: Borrower, before: dict[str, str]) -> None:
