@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import requests
 
-from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of, ready_endpoints
 from k8s101.lesson.api.forward import Forward, open_forward
@@ -17,6 +14,7 @@ from k8s101.lesson.api.names import ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import poll, rolled_out
+from k8s101.lesson.modules.health_checks_leaving import leave
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
 from k8s101.lesson.quiz.checking import begun, existing, expect, fine, settles
 
@@ -24,6 +22,7 @@ START_SECONDS, REACTION_SECONDS = 40, 15
 """How long a slow start, and a probe's notice, may take."""
 
 REPORT_SECONDS, SERVE_ON_SECONDS, MOST_GRACE_SECONDS = 6, 2, 15
+KILLED = 128 + 9
 """What exercise 2 asks of a Pod that leaves."""
 
 
@@ -251,33 +250,17 @@ def _report(api: Api) -> Iterator[Finding]:
 
 
 def _leaves(api: Api, pod: Object, grace: int) -> Iterator[Finding]:
-    """Delete a Pod while it works on a report; see whether that and new requests are answered."""
-    with _door(pod) as door, ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(_answers, door, f"/slow?seconds={REPORT_SECONDS}")
-        _until_it_works(door)
-        api.core.delete_namespaced_pod(pod["metadata"]["name"], api.namespace)
-        wrong = "a Pod that leaves refuses new requests at once: nothing holds back the end of its app"
-        yield expect(_serves_on(door), f"a Pod that leaves serves on for {SERVE_ON_SECONDS} s", wrong)
-        wrong = f"the report under way was cut off: preStop and the report together do not fit into {grace} s"
-        yield expect(under_way.result(), "the report that was under way arrived", wrong)
-
-
-def _answers(door: Forward, path: str) -> bool:
-    try:
-        return door.get(path).ok
-    except requests.RequestException:
-        return False
-
-
-def _until_it_works(door: Forward) -> None:
-    """Wait until the app works on something besides the question about it."""
-    busy = re.compile(r"^http_requests_in_flight ([2-9]|\d\d)", re.MULTILINE)
-    if not until(lambda: busy.search(door.get("/metrics").text), REACTION_SECONDS, every=0.05):
-        raise Problem("the report does not begin", where=door.url, then="run the cell again")
-
-
-def _serves_on(door: Forward) -> bool:
-    return not until(lambda: not _answers(door, "/"), SERVE_ON_SECONDS)
+    """Delete a Pod while it works on reports; see whether they and new requests are answered."""
+    left = leave(api, pod, REPORT_SECONDS)
+    yield expect(
+        left.served_on >= SERVE_ON_SECONDS,
+        f"a Pod that leaves serves on for {SERVE_ON_SECONDS} s",
+        "a Pod that leaves refuses new requests at once: nothing holds back the end of its app",
+    )
+    wrong = f"the report under way was cut off: preStop and the report together do not fit into {grace} s"
+    if left.exit_code not in (0, KILLED):
+        wrong = f"the report under way was cut off by the app itself (exit code {left.exit_code})"
+    yield expect(left.exit_code == 0, "the report that was under way arrived", wrong)
 
 
 EXERCISES = (
