@@ -28,7 +28,8 @@ class Escapes:
         """Return how many packets have been counted."""
         command = (*self.prefix, "nft", "-j", "list", "counter", "inet", TABLE, "escaped")
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        return json.loads(answer.stdout)["nftables"][1]["counter"]["packets"]
+        found: int = json.loads(answer.stdout)["nftables"][1]["counter"]["packets"]
+        return found
 
 
 @contextmanager

@@ -94,7 +94,7 @@ class Kept:
     def __post_init__(self) -> None:
         self._before = self._now()
 
-    def _now(self) -> dict[Path, tuple]:
+    def _now(self) -> dict[Path, tuple[Any, ...]]:
         return {path: _facts(path) for file in self.files.values() for path in (file, file.parent)}
 
     def assert_unchanged(self) -> None:
@@ -104,7 +104,7 @@ class Kept:
             assert not [entry.name for entry in file.parent.iterdir() if THEIRS in entry.name]
 
 
-def _facts(path: Path) -> tuple:
+def _facts(path: Path) -> tuple[Any, ...]:
     facts = path.stat()
     content: Any = None
     if path.is_file():

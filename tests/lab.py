@@ -102,7 +102,8 @@ class Lab:
     def node_state(self, node: str) -> str:
         """Return the status of a node's Ready condition."""
         conditions = self.get("node", node)["status"]["conditions"]
-        return next(c["status"] for c in conditions if c["type"] == "Ready")
+        found: str = next(c["status"] for c in conditions if c["type"] == "Ready")
+        return found
 
     def address(self, node: str) -> str:
         """Return the address of a node, such as `worker-2`."""
@@ -163,7 +164,8 @@ class Namespace:
     def pods(self, **labels: str) -> list[Manifest]:
         """Return the Pods with these labels."""
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        return self.get("pods", f"--selector={selector}")
+        found: list[dict[str, Any]] = self.get("pods", f"--selector={selector}")
+        return found
 
     def exec(self, pod: str, *command: str) -> str:
         """Run a command in a Pod, which must succeed."""

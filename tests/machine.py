@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -103,8 +104,8 @@ class Machine:
         files = " ".join(str(group / "cgroup.procs") for group in self._groups)
         environment = self.environment | changes | {"CGROUP_FILES": files}
         enter = ("nsenter", f"--net=/run/netns/{self.name}", "--", "sh", "-c", _ENTER, "sh")
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        return subprocess.Popen((*enter, *map(str, command)), env=environment, text=True, **options)  # type: ignore[call-overload]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen((*enter, *map(str, command)), env=environment, text=True, **pipes | options)
 
     def run(self, *command: str | Path, timeout: float = 60, **options: object) -> Result:
         """Run a command to its end, at most for `timeout` seconds."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.machine import Machine
@@ -43,7 +43,7 @@ def trap(machine: Machine) -> Iterator[Path]:
         kubeconfig.write_text(before)
 
 
-def _with_production(before: str | None, port: int) -> dict:
+def _with_production(before: str | None, port: int) -> dict[str, Any]:
     import yaml
 
     config = {"apiVersion": "v1", "kind": "Config"} | (yaml.safe_load(before) if before else {})

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def mount(*arguments: object) -> None:
@@ -45,7 +46,7 @@ def show(places: dict[str, str], stage: Path) -> None:
         mount("--bind", stage / str(number), target)
 
 
-def main(plan: dict) -> None:
+def main(plan: dict[str, Any]) -> None:
     os.umask(0o022)
     mount("--make-rprivate", "/")
     show(plan["places"], Path(plan["stage"]))

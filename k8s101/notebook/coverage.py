@@ -215,6 +215,6 @@ def _scalar(value: object) -> str:
 
 def _plain(value: str) -> bool:
     try:
-        return yaml.safe_load(f"- {value}") == [value]
+        return bool(yaml.safe_load(f"- {value}") == [value])
     except yaml.YAMLError:
         return False

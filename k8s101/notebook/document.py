@@ -241,7 +241,8 @@ def read(path: Path) -> NotebookNode:
         Problem: the file is missing or is no notebook.
     """
     try:
-        return nbformat.read(path, as_version=4)
+        found: NotebookNode = nbformat.read(path, as_version=4)
+        return found
     except FileNotFoundError:
         raise Problem("the notebook does not exist", where=str(path), then="check the number and the slug") from None
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
@@ -253,7 +254,8 @@ def read(path: Path) -> NotebookNode:
 
 def render(nb: NotebookNode) -> str:
     """Return the text of a notebook as it stands in a file."""
-    return nbformat.writes(nb).rstrip("\n") + "\n"
+    found: str = nbformat.writes(nb).rstrip("\n") + "\n"
+    return found
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -287,4 +289,5 @@ def make_cell(kind: str, source: str, cell_id: str, tags: Sequence[str] = ()) ->
     """
     new: Any = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
     metadata = {"tags": list(tags)} if tags else {}
-    return new(source, id=cell_id, metadata=metadata)
+    found: NotebookNode = new(source, id=cell_id, metadata=metadata)
+    return found

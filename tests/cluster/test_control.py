@@ -123,7 +123,8 @@ def test_adding_a_node_that_runs_changes_nothing(lab: Lab) -> None:
 
 def stored(space: Namespace, name: str) -> bytes:
     value = space.lab.cluster.control("read_key", f"/registry/secrets/{space.name}/{name}")
-    return value.data if hasattr(value, "data") else value
+    found: bytes = value.data if hasattr(value, "data") else value
+    return found
 
 
 def write(space: Namespace, name: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -33,20 +34,23 @@ def app(lab: Lab) -> Iterator[Namespace]:
         yield space
 
 
-def on(space: Namespace, node: str, app: str) -> dict:
+def on(space: Namespace, node: str, app: str) -> dict[str, Any]:
     return next(p for p in space.pods(app=app) if p["spec"]["nodeName"] == node)
 
 
-def name_of(item: dict) -> str:
-    return item["metadata"]["name"]
+def name_of(item: dict[str, Any]) -> str:
+    found: str = item["metadata"]["name"]
+    return found
 
 
-def ip_of(item: dict) -> str:
-    return item["status"]["podIP"]
+def ip_of(item: dict[str, Any]) -> str:
+    found: str = item["status"]["podIP"]
+    return found
 
 
 def cluster_ip(space: Namespace, name: str = "web") -> str:
-    return space.get("service", name)["spec"]["clusterIP"]
+    found: str = space.get("service", name)["spec"]["clusterIP"]
+    return found
 
 
 def test_pod_reaches_pod_on_another_node_without_address_translation(app: Namespace) -> None:

@@ -58,7 +58,8 @@ def test_a_killed_component_comes_back_and_works(lab: Lab, space: Namespace, par
 def serve_app(space: Namespace) -> str:
     """Start an app with all parts of the cluster, and return its Service's address."""
     space.start(several("Deployment", hello("web"), replicas=3), service("web"))
-    return space.get("service", "web")["spec"]["clusterIP"]
+    found: str = space.get("service", "web")["spec"]["clusterIP"]
+    return found
 
 
 def test_the_cluster_works_as_soon_as_the_api_server_does(lab: Lab, space: Namespace) -> None:

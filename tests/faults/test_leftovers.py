@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_stop_keeps_the_state_and_nothing_else(machine: Machine, clean: dict[str
     assert traces(machine) == clean
 
 
-MOMENTS = {
+MOMENTS: dict[str, Callable[[Machine], bool]] = {
     "before anything runs": lambda machine: True,
     "as soon as there are settings": lambda machine: (machine.state / "settings.json").exists(),
     "when the supervisor runs": lambda machine: (machine.state / "supervisord.pid").exists(),

@@ -17,7 +17,6 @@ from k8s101.cluster.facade import cluster
 from k8s101.errors import Problem
 from k8s101.lesson.api.names import condition, ready
 from k8s101.lesson.api.session import Api, make_current
-from k8s101.lesson.cells import connect as connecting
 from k8s101.lesson.pictures import live
 from tests.notebooks.checking import clear, lesson
 
@@ -248,7 +247,7 @@ def test_another_cluster_is_not_touched(api: Api, tmp_path: Path, monkeypatch: p
     shutil.copy(real.settings.kubeconfig, tmp_path / "kubeconfig")
     (tmp_path / "identity").write_text("somebody-else\n")
     stranger = cluster.Cluster(replace(real.settings, state=tmp_path))
-    monkeypatch.setattr(connecting.cluster, "revive", lambda report: stranger)
+    monkeypatch.setattr(cluster, "revive", lambda report: stranger)
     before = {item["metadata"]["uid"] for item in api.rest.list("Namespace", "")}
     with pytest.raises(Problem, match="another cluster answers"):
         connect("other")

@@ -161,12 +161,16 @@ def record(tree: Tree) -> None:
 
 
 def stream(text: str, name: str = "stdout") -> NotebookNode:
-    return nbformat.v4.new_output("stream", name=name, text=text)
+    found: NotebookNode = nbformat.v4.new_output("stream", name=name, text=text)
+    return found
 
 
 def display(**data: Any) -> NotebookNode:
     """Return a display output; names of kinds have `_` for `/`."""
-    return nbformat.v4.new_output("display_data", {kind.replace("_", "/", 1): text for kind, text in data.items()})
+    found: NotebookNode = nbformat.v4.new_output(
+        "display_data", {kind.replace("_", "/", 1): text for kind, text in data.items()}
+    )
+    return found
 
 
 def path_of(tree: Tree) -> Path:

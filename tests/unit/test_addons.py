@@ -114,7 +114,8 @@ class FakeApi:
         self.before: Any = None
 
     def find(self, path: str) -> dict[str, Any]:
-        return json.loads(json.dumps(self.stored.get(path, {})))
+        found: dict[str, Any] = json.loads(json.dumps(self.stored.get(path, {})))
+        return found
 
     def call(self, method: str, path: str, json: Any = None, **_: Any) -> Answer:
         if self.before:

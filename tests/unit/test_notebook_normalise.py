@@ -22,7 +22,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def notebook(*cells: NotebookNode) -> NotebookNode:
-    nb = nbformat.v4.new_notebook()
+    nb: NotebookNode = nbformat.v4.new_notebook()
     nb.cells = list(cells)
     return nb
 

@@ -20,12 +20,13 @@ import pytest
 from k8s101.cluster.access.pki import Authority
 from k8s101.cluster.addons.catalog import find
 from k8s101.cluster.backends import guest
+from k8s101.cluster.images.building import TOOLBOX
 from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, ROOT, cache_dir
 from k8s101.notebook import lessons
 from tests.intrusions import CHANGE, LOOK, WAYS, WORD, Kept, attempt, intruder
-from tests.lab import TOOLBOX, pod, service
+from tests.lab import pod, service
 from tests.small_machine import AN_OUTSIDE, UID, Finished, SmallMachine
 from tests.waiting import eventually
 

@@ -57,7 +57,8 @@ class Api:
         """
         answer = self.call("GET", path)
         answer.raise_for_status()
-        return answer.json()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def find(self, path: str) -> dict[str, Any]:
         """Return an object, or an empty one if there is none.
@@ -69,7 +70,8 @@ class Api:
         if answer.status_code == requests.codes.not_found:
             return {}
         answer.raise_for_status()
-        return answer.json()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def apply(self, manifest: dict[str, Any]) -> None:
         """Apply an object on the server's side, as field manager `k8s101`.

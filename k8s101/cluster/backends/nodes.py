@@ -304,7 +304,8 @@ def _processes(base: dict[str, str]) -> list[psutil.Process]:
 
 def _cgroups(settings: Settings) -> dict[str, str]:
     try:
-        return json.loads(settings.cgroups_file.read_text())
+        found: dict[str, str] = json.loads(settings.cgroups_file.read_text())
+        return found
     except FileNotFoundError:
         return {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -81,7 +82,7 @@ def write_encryption(settings: Settings, *, enabled: bool) -> None:
     Both providers stay listed, so that Secrets can be read whichever way they were written.
     """
     path = settings.state / "encryption.yaml"
-    identity: dict = {"identity": {}}
+    identity: dict[str, Any] = {"identity": {}}
     providers = [identity]
     if enabled or path.exists():
         providers = [_secretbox(settings), identity] if enabled else [identity, _secretbox(settings)]
@@ -99,7 +100,7 @@ def encrypts(settings: Settings) -> bool:
     return "identity" not in configuration["resources"][0]["providers"][0]
 
 
-def _secretbox(settings: Settings) -> dict:
+def _secretbox(settings: Settings) -> dict[str, Any]:
     key_file = settings.pki / "secrets.key"
     if not key_file.exists():
         write_private(key_file, base64.b64encode(os.urandom(32)))

@@ -104,7 +104,8 @@ class OutsideControl(Control):
 
         def with_guest() -> list[dict[str, Any]]:
             try:
-                return host + self._inside("status")
+                found: list[dict[str, Any]] = host + self._inside("status")
+                return found
             except RPCError:
                 return host
 

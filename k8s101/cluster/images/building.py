@@ -23,7 +23,7 @@ from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.programs.cache import explained, hand_over, locked, make_dir, scratch
 from k8s101.cluster.programs.toolchain import PROJECTS, Project, architecture
 from k8s101.cluster.values.progress import Progress, Report, display, quiet
-from k8s101.cluster.values.settings import ROOT, cache_dir
+from k8s101.cluster.values.settings import ROOT, cache_dir, invoking_user
 from k8s101.errors import Problem
 
 SOURCES = ROOT / "images"
@@ -161,7 +161,7 @@ def _build(name: str, place: Path, report: Report) -> Path:
     _say(report, f"building the program of the image {name}")
     kept = ("PATH", "GOCACHE", "GOPATH", "XDG_CACHE_HOME")
     env = {key: os.environ[key] for key in kept if key in os.environ} | {
-        "HOME": str(builds.invoking_user().home),
+        "HOME": str(invoking_user().home),
         "CGO_ENABLED": "0",
         "GOFLAGS": "-buildvcs=false -mod=readonly -trimpath",
         "GOTMPDIR": str(place),

@@ -8,6 +8,7 @@ import shutil
 import sys
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from k8s101.cluster.access.pki import Authority, write_kubeconfig, write_private
 from k8s101.cluster.components import containerd, kube_proxy, kubelet
@@ -97,9 +98,10 @@ def write_plan(settings: Settings, *, tools: dict[str, Path], images: Path) -> N
     (settings.state / "nodes.json").write_text(json.dumps(plan))
 
 
-def read_plan(settings: Settings) -> dict:
+def read_plan(settings: Settings) -> dict[str, Any]:
     """Return what `write_plan` recorded."""
-    return json.loads((settings.state / "nodes.json").read_text())
+    found: dict[str, Any] = json.loads((settings.state / "nodes.json").read_text())
+    return found
 
 
 def write_node_files(settings: Settings, name: str, index: int) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from k8s101.cluster.access import identity
 from k8s101.cluster.linux import cgroups
@@ -39,10 +40,11 @@ def ip(*lines: str) -> None:
     subprocess.run(("ip", "-batch", "-"), input="\n".join(lines), text=True, check=True, capture_output=True)
 
 
-def query(*arguments: str) -> list[dict]:
+def query(*arguments: str) -> list[dict[str, Any]]:
     """Return the JSON answer of a command of iproute2."""
     result = subprocess.run(("ip", "-json", *arguments), check=True, capture_output=True, text=True)
-    return json.loads(result.stdout or "[]")
+    found: list[dict[str, Any]] = json.loads(result.stdout or "[]")
+    return found
 
 
 def set_network_setting(key: str, value: str) -> None:

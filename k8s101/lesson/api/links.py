@@ -29,7 +29,8 @@ def _base_url() -> str:
     # the server writes down where it answers; the kernel is told the server's process
     file = Path(jupyter_runtime_dir(), f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json")
     try:
-        return json.loads(file.read_text())["base_url"]
+        found: str = json.loads(file.read_text())["base_url"]
+        return found
     except (OSError, ValueError, KeyError, TypeError):
         return "/"
 

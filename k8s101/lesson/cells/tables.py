@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from k8s101.lesson.api.names import condition, owner, pod_state, revision, short, tidy, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api, current
-from k8s101.lesson.faults.faults import symptoms
+from k8s101.lesson.faults import symptoms
 from k8s101.lesson.modules import written
 from k8s101.lesson.pictures.parts import parts
 from k8s101.lesson.quiz import bank, progress
