@@ -65,7 +65,7 @@ def module_cells() -> list[Spec]:
         ),
         ("code", "recall", ["recall"], "from x import recall\n\nrecall('start/one', 'start/two')"),
         ("markdown", "prepare-words", ["prepare"], "## Prepare\n\nA fresh namespace."),
-        ("code", "prepare", ["prepare"], "import json\n\napi = json.loads('{}')"),
+        ("code", "prepare", ["prepare"], "from x import check, draw, hint, predict, reveal\n\napi = draw()"),
     ]
     for step, name in enumerate(("one", "two", "three", "four"), start=1):
         breaks = step == 4

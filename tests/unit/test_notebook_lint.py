@@ -362,12 +362,17 @@ PLANTED: dict[str, list[Damage]] = {
         add_code("look-1", "\n".join(f"a{n} = {n}" for n in range(12))),
         bash("more-1", "\n".join(f"echo {n}" for n in range(12))),
     ],
+    "ruff_clean": [
+        add_code("look-1", "import os"),
+        add_code("look-1", "print(never_defined)"),
+        code("look-1", "%%needs containers\nprint(never_defined)"),
+    ],
     "paths_exist": [
         add_code("look-1", "apply('gone.yaml')"),
         add_code("look-1", "open('../manifests/06-deployments/gone.txt')"),
     ],
     "needs_after_prepare": [
-        code("prepare", "%%needs containers\nimport json"),
+        code("prepare", "%%needs containers\nx = 1"),
         code("recall", "%%needs containers\n1"),
     ],
     "needs_first_line": [
@@ -473,7 +478,7 @@ def test_planted_fault_is_found(tree: Tree, rule: str, damage: Damage) -> None:
         add_code("look-1", "for made_9 in [1]:\n    print(made_9)"),
         add_code("look-1", "ok = 1 != 2"),
         add_code("look-1", "rest = 7 \\\n    % 2"),
-        add_code("look-1", "open('../manifests/06-deployments/hello.yaml')"),
+        add_code("look-1", "print('../manifests/06-deployments/hello.yaml')"),
         bash("more-1", "until kubectl get pod hello; do sleep 0.5; done"),
         bash("more-1", "timeout 5 kubectl get pods --watch || true\nkubectl exec hello -- sh -c 'echo -it'"),
         bash("more-1", "kubectl get pods | grep hello | sed -n 1p  # it's the first\nkubectl apply -f - <<X\na: 'b\nX"),

@@ -14,6 +14,7 @@ from k8s101.notebook.lint import (
     outputs,
     presenter,
     prose,
+    python,
     series,
     shell,
     sizes,
@@ -25,7 +26,7 @@ from k8s101.notebook.lint.module import Finding, Module, Rule
 SHARED = (frame, prose, code, needs, outputs)
 """Rules that hold for every page."""
 
-NEW = (sizes, steps, exercises, shell, presenter, series, style)
+NEW = (sizes, steps, exercises, shell, presenter, series, style, python)
 """Rules of the frame, for pages that are written for it."""
 
 OLD = (old,)
