@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from k8s101.cluster.addons.catalog import catalog
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
 from k8s101.notebook.lessons import Lesson
@@ -16,8 +18,7 @@ FIRST, NODES, BESIDE = "first", "nodes", "beside"
 ROOT_ONLY = "real nodes, other users and networks of one's own need root"
 COVERED = "the unprivileged and guest stages do the same as another user"
 GUEST = "tests/unprivileged/test_guest.py"
-LATER = {"08": "loadbalancer"}
-"""Modules whose programs are built beside the stages before, and the build that makes them."""
+ENABLED = re.compile(r"k8s101 addons enable ([a-z-]+)")
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Command:
         arguments: of `python -m`, or a program of this environment.
         name: the module that it tests, or what it makes; empty if it is the only one.
         alone: whether nothing of its stage may run beside it.
-        after: the build that must have ended before.
+        after: the builds that must have ended before.
     """
 
     arguments: tuple[str, ...]
     name: str = ""
     alone: bool = False
-    after: str = ""
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Stage:
         return COVERED if able else ROOT_ONLY
 
 
-def _python(*arguments: str, name: str = "", alone: bool = False, after: str = "") -> Command:
+def _python(*arguments: str, name: str = "", alone: bool = False, after: tuple[str, ...] = ()) -> Command:
     return Command(arguments, name, alone, after)
 
 
@@ -84,12 +85,12 @@ def _notebooks(*arguments: str) -> Command:
     return _python("k8s101.notebook", *arguments)
 
 
-def _pytest(*arguments: str, name: str = "", alone: bool = False, after: str = "") -> Command:
+def _pytest(*arguments: str, name: str = "", alone: bool = False, after: tuple[str, ...] = ()) -> Command:
     options = ("-q", "--durations=5", "--durations-min=5")
     return _python("pytest", *options, *arguments, name=name, alone=alone, after=after)
 
 
-def _k8s101(*arguments: str, after: str = "") -> Command:
+def _k8s101(*arguments: str, after: tuple[str, ...] = ()) -> Command:
     return _python("k8s101.cli", *arguments, after=after)
 
 
@@ -97,8 +98,29 @@ def _programs(*names: str, name: str = "") -> Command:
     return _python("k8s101.cluster.programs.binaries", *names, name=name)
 
 
+CATALOG = catalog()
 LANDED = lessons.load(ROOT / "notebooks/lessons.yml").landed
 ON_GUEST = tuple(lesson.number for lesson in LANDED if lesson.ci_guest)
+
+
+def _enabled(lesson: Lesson) -> tuple[str, ...]:
+    """Return the add-ons that a module's page enables: what they run is built beside the stages before."""
+    return tuple(dict.fromkeys(ENABLED.findall((ROOT / "notebooks" / lesson.file).read_text())))
+
+
+def _builds() -> Iterator[Command]:
+    """Yield what makes each later program, in the order in which stages wait for it."""
+    used = dict.fromkeys(name for lesson in LANDED for name in _enabled(lesson))
+    for name in used:
+        yield _addon(name)
+    yield _programs("kwok", "kwokctl", name="kwok")
+    yield _python("k8s101.cluster.backends.kinds", "guest", name="guest")
+    for name in sorted(CATALOG.keys() - used.keys()):
+        yield _addon(name)
+
+
+def _addon(name: str) -> Command:
+    return _programs(*(image.program for image in CATALOG[name].images), name=name)
 
 
 def _strict() -> tuple[Command, ...]:
@@ -107,7 +129,7 @@ def _strict() -> tuple[Command, ...]:
             *("k8s101.notebook", "test", "--strict", lesson.number),
             name=lesson.number,
             alone=lesson.alone,
-            after=LATER.get(lesson.number, ""),
+            after=_enabled(lesson),
         )
         for lesson in LANDED
     )
@@ -125,7 +147,7 @@ def _checks_of(lesson: Lesson) -> Iterator[Command]:
     path = ROOT / f"tests/notebooks/test_checks_{lesson.number}.py"
     if not path.exists():
         return
-    file, after = str(path.relative_to(ROOT)), LATER.get(lesson.number, "")
+    file, after = str(path.relative_to(ROOT)), _enabled(lesson)
     if "mark.alone" not in path.read_text():
         yield _pytest("-m", "cluster", file, name=lesson.number, alone=lesson.alone, after=after)
         return
@@ -188,7 +210,7 @@ STAGES = (
         "networking, DNS, storage, security, repair, reset, add-ons, on one real cluster",
         NODES,
         330,
-        (_pytest("tests/cluster", after="addons"),),
+        (_pytest("tests/cluster", after=tuple(CATALOG)),),
         root=True,
     ),
     Stage(
@@ -232,7 +254,7 @@ STAGES = (
         "the same modules in this user's own guest",
         NODES,
         480,
-        (_k8s101("up", "--backend", "guest", after="guest"), _notebooks("papermill", *ON_GUEST), _k8s101("down")),
+        (_k8s101("up", "--backend", "guest", after=("guest",)), _notebooks("papermill", *ON_GUEST), _k8s101("down")),
         root=False,
     ),
     Stage(
@@ -240,7 +262,7 @@ STAGES = (
         "every notebook on simulated nodes of this user's own",
         NODES,
         480,
-        (_k8s101("up", "--backend", "simulated", after="kwok"), _notebooks("papermill"), _k8s101("down")),
+        (_k8s101("up", "--backend", "simulated", after=("kwok",)), _notebooks("papermill"), _k8s101("down")),
         root=False,
     ),
     Stage(
@@ -248,12 +270,7 @@ STAGES = (
         "programs that only later stages need, made beside at the lowest priority",
         BESIDE,
         60,
-        (
-            _programs("metallb-controller", name="loadbalancer"),
-            _programs("metrics-server", "traefik", name="addons"),
-            _programs("kwok", "kwokctl", name="kwok"),
-            _python("k8s101.cluster.backends.kinds", "guest", name="guest"),
-        ),
+        tuple(_builds()),
         niceness=19,
     ),
     Stage(
@@ -288,7 +305,7 @@ STAGES = (
         "an ordinary user gets real nodes in a guest: webhooks, limits, repair, the modules marked `ci_guest`",
         BESIDE,
         480,
-        (_pytest(GUEST, "-s", after="guest"),),
+        (_pytest(GUEST, "-s", after=("guest", *CATALOG)),),
         root=True,
     ),
     Stage(

@@ -106,8 +106,9 @@ class Run:
     def _command(self, stage: Stage, number: int, direct: bool) -> Counts:
         """Run one command; what runs beside others is printed as a whole when it has ended."""
         command = stage.commands[number]
-        if command.after in self._made:
-            self._made[command.after].wait()
+        for build in command.after:
+            if build in self._made:
+                self._made[build].wait()
         which = command.name or (str(number) if number else "")
         name = "-".join(word for word in (stage.name, which) if word).replace(" ", "-")
         report = ARTIFACTS / f"{name}.xml" if command.arguments[0] == "pytest" else None
