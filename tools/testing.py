@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from tools.results import Counts, Outcome, count, summary, total
 from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
 
 ARTIFACTS = ROOT / "artifacts"
+PATIENCE_SECONDS = 60
 
 
 class Run:
@@ -57,16 +59,28 @@ class Run:
         Returns:
             What each came to, in the order of the stages; those after a failed vital one are missing.
         """
+        lanes = ThreadPoolExecutor(2)
         try:
-            if self._lane(FIRST):
-                with ThreadPoolExecutor(2) as lanes:
-                    list(lanes.map(self._lane, (NODES, BESIDE)))
+            if lanes.submit(self._lane, FIRST).result():
+                for lane in [lanes.submit(self._lane, name) for name in (NODES, BESIDE)]:
+                    lane.result()
         except BaseException:
-            self._given_up.set()
-            end_children()
+            self._give_up()
             raise
+        finally:
+            lanes.shutdown()
         order = [stage.name for stage in self._stages]
         return sorted(self._outcomes, key=lambda outcome: order.index(outcome.name))
+
+    def _give_up(self) -> None:
+        """End what runs; tests get time to take down the clusters that they have made."""
+        self._given_up.set()
+        children = psutil.Process().children()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.send_signal(signal.SIGINT)
+        psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
+        end_children()
 
     def _lane(self, lane: str) -> bool:
         """Run a lane's stages; tell whether the others may go on."""
@@ -217,6 +231,8 @@ def _refuse_second() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also run what takes long.")
 def main(only: tuple[str, ...], everything: bool) -> None:
     """Run the tests of this repository."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(run(only, everything=everything))
     except Problem as problem:

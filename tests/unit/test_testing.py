@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from k8s101.cluster.values.settings import ROOT
+from tests.waiting import eventually
 from tools import results, testing
 from tools.results import Counts, Outcome
 from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
@@ -53,6 +58,46 @@ def test_a_failed_vital_stage_ends_the_run(artifacts: Path, capsys: pytest.Captu
     ).all()
     assert [outcome.name for outcome in found] == ["prepare"]
     assert "prepare failed: nothing after it could be right" in capsys.readouterr().out
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from tools import testing
+from tools.stages import BESIDE, Command, Stage
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+testing.ARTIFACTS = Path(sys.argv[1])
+test = Command(("pytest", "-q", "-p", "no:cacheprovider", sys.argv[1] + "/test_it.py"))
+testing.Run([Stage("one", "", BESIDE, 60, (test, test), niceness=5)], able=True).all()
+"""
+
+TAKEN_DOWN = """
+import pytest
+from pathlib import Path
+
+@pytest.fixture
+def made():
+    Path(__file__).with_name("up").touch()
+    yield
+    Path(__file__).with_name("down").touch()
+
+def test_it(made):
+    import threading
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_run_lets_its_tests_clean_up(artifacts: Path, number: signal.Signals) -> None:
+    (artifacts / "test_it.py").write_text(TAKEN_DOWN)
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED, artifacts], stderr=subprocess.PIPE) as run:
+        eventually("the test runs", (artifacts / "up").exists, 30)
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(number)
+        run.communicate(timeout=30)
+    assert (artifacts / "down").exists()
+    assert not psutil.wait_procs(children, timeout=1)[1]
 
 
 @pytest.mark.parametrize(("able", "skipped"), [(True, "theirs"), (False, "ours")])
