@@ -131,7 +131,7 @@ QUESTIONS = (
         "Release 1.1.1 answers every request with status 500. What does its rollout do?",
         {
             "replaced": Option(
-                "it replaces all Pods", "Old Pods are stopped only as new ones become ready, and here none does."
+                "it replaces all Pods", "All but one of the old Pods wait until new ones are ready, and here none is."
             ),
             "half-way": Option("it stops half-way", "the new Pods never become ready, so most of the old ones stay"),
             "undone": Option(
