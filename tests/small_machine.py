@@ -24,12 +24,13 @@ UID = 12345
 MEMORY = 2 * 2**30
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "work", "artifacts", "__pycache__", ".*_cache", "*.egg-info")
 COMMAND_SECONDS = 300
+OUTSIDE_ADDRESS = "198.51.100.2"
 AN_OUTSIDE = (
     "link add outside type veth peer name beyond",
     "link set outside addrgenmode none",
     "link set beyond addrgenmode none up",
     "link set outside up",
-    "addr add 198.51.100.2/24 dev outside",
+    f"addr add {OUTSIDE_ADDRESS}/24 dev outside",
     "neigh add 198.51.100.1 lladdr 02:00:00:00:00:01 dev outside",
     "route add default via 198.51.100.1",
 )
@@ -203,8 +204,11 @@ class SmallMachine:
 
     def root(self, *command: str) -> str:
         """Run a command as root inside the machine, to look at it."""
-        wrapped = ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--", *command]
-        return subprocess.run(wrapped, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(self.as_root(*command), capture_output=True, text=True, check=True).stdout
+
+    def as_root(self, *command: str) -> list[str]:
+        """Return a command so wrapped that root runs it inside the machine."""
+        return ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--", *command]
 
 
 class Finished:

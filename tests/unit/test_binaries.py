@@ -16,12 +16,13 @@ import pytest
 
 from k8s101.cluster.programs import binaries, builds
 from k8s101.cluster.programs.cache import locked
-from k8s101.cluster.programs.toolchain import GO_WHEEL, PROJECTS, TOOLCHAIN, Release
+from k8s101.cluster.programs.toolchain import GO_WHEEL, PROJECTS, TOOLCHAIN, Program, Project, Release
 from k8s101.cluster.values import settings
 from k8s101.cluster.values.progress import Progress, quiet
 from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
 from tests.unit.binaries_fixtures import (
+    MODULE,
     VERSION,
     ReleaseServer,
     go_environment,
@@ -255,6 +256,18 @@ def test_a_changed_pin_goes_into_another_directory(place: Path) -> None:
     go_mod.write_text(go_mod.read_text().replace("v1.2.3", "v1.2.4"))
     assert tiny(place).cache_name != before
     assert tiny(place).cache_name.startswith("tiny-v1.2.4-")
+
+
+def test_a_program_of_our_own_is_built_from_the_sources_beside_its_pins(place: Path) -> None:
+    directory = tiny(place).directory
+    project = Project("tiny", MODULE, (Program("mine", "tiny.invalid/toolchain/tiny"),), root=directory.parent)
+    source = f'package main\n\nimport "{MODULE}/deep"\n\nfunc main() {{ println("mine", deep.Say()) }}\n'
+    (directory / "main.go").write_text(source)
+    one = binaries.ensure(["mine"], projects=[project])["mine"]
+    assert says(one) == "mine none"
+    (directory / "main.go").write_text(source.replace("mine", "changed"))
+    other = binaries.ensure(["mine"], projects=[project])["mine"]
+    assert (says(one), says(other)) == ("mine none", "changed none")
 
 
 def test_a_source_that_go_sum_does_not_know_is_a_problem(place: Path) -> None:

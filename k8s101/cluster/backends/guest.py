@@ -14,7 +14,7 @@ from k8s101.cluster.access.api import Api
 from k8s101.cluster.access.pki import Authority
 from k8s101.cluster.backends import local, nodes, objects
 from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
-from k8s101.cluster.components import gvproxy, konnectivity
+from k8s101.cluster.components import cable, konnectivity
 from k8s101.cluster.guest import confinement, control, store, uml
 from k8s101.cluster.host import host
 from k8s101.cluster.images import building
@@ -27,7 +27,7 @@ from k8s101.cluster.values.progress import Report
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, MOST_NODES, Settings, invoking_user
 from k8s101.errors import Problem
 
-TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS, *konnectivity.TOOLS, "gvproxy")
+TOOLS = (*host.CONTROL_PLANE_TOOLS, *NODE_TOOLS, *konnectivity.TOOLS, "cable")
 MEMORY_MIB = 1088
 LONGEST_SOCKET = 107
 """Length of a Unix socket's path in bytes (unix(7))."""
@@ -76,7 +76,7 @@ def examine(settings: Settings | None) -> list[Finding]:
     kept = gap or "Landlock and seccomp keep privileged Pods from your files"
     return [
         nodes.why_not("guest"),
-        Finding(not gap, kept, "use a kernel from 6.7 on with Landlock, or trust your Pods"),
+        Finding(not gap, kept, "use a kernel from 6.2 on with Landlock, or trust your Pods"),
     ]
 
 
@@ -105,7 +105,7 @@ def create(state: Path, node_count: int) -> Settings:
             where=f"at most {MOST_NODES}",
             then=f"k8s101 up --backend simulated --nodes {node_count}",
         )
-    if len(bytes(state / gvproxy.DIRECTORY / gvproxy.SERVICE_SOCKET)) > LONGEST_SOCKET:
+    if len(bytes(state / cable.DIRECTORY / cable.SERVICE_SOCKET)) > LONGEST_SOCKET:
         raise Problem(
             "the path of the state directory is too long for sockets",
             where=str(state),
@@ -127,7 +127,7 @@ def start(settings: Settings, parts: Supplies) -> None:
     identities = [settings.node_dir(name).relative_to(settings.state) / "etc/kubernetes" for name in settings.nodes]
     kubeconfigs = [str(place / name) for place in identities for name in ("kubelet.conf", "kube-proxy.conf")]
     settings = local.renew_ports(settings, (*local.KUBECONFIGS, *kubeconfigs))
-    directory = settings.state / gvproxy.DIRECTORY
+    directory = settings.state / cable.DIRECTORY
     for place in (settings.logs, settings.guest_logs):
         place.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
@@ -157,21 +157,20 @@ def _write_identities(settings: Settings) -> None:
     )
     host.write_control_plane(settings)
     for index, name in enumerate(settings.nodes, start=1):
-        write_identity(settings, name, index, gvproxy.api_server(settings))
+        write_identity(settings, name, index, cable.api_server(settings))
 
 
 def _write_guest(settings: Settings, tools: dict[str, Path], images: Path) -> None:
     """Write what the guest reads of this machine, and its disk if there is none yet."""
-    directory = settings.state / gvproxy.DIRECTORY
+    directory = settings.state / cable.DIRECTORY
     plan = {
-        "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "gvproxy")},
+        "tools": {name: str(tools[name]) for name in (*NODE_TOOLS, "konnectivity-agent", "cable")},
         "kernel": str(tools[kernel.NAME]),
         "memory": MEMORY_MIB,
         "cache": str(programs_dir()),
         "readable": [str(programs_dir()), *map(str, tools.values()), str(images)],
     }
     (directory / "guest.json").write_text(json.dumps(plan))
-    (directory / "gvproxy.yaml").write_text(gvproxy.configuration(settings))
     (directory / "images.img").unlink(missing_ok=True)
     (directory / "images.img").symlink_to(images)
     if not (disk := directory / "disk.img").exists():
@@ -207,11 +206,11 @@ def capabilities(settings: Settings) -> Capabilities:
 def forward(settings: Settings, address: str, port: int) -> int:
     """Return a port of loopback that leads to a port of a node, such as a NodePort."""
     remote = f"{address}:{port}"
-    for known, target in gvproxy.exposed(settings).items():
+    for known, target in cable.exposed(settings).items():
         if target == remote:
             return int(known.rpartition(":")[2])
     number = port if local.is_free(port) else local.free_ports().api
-    gvproxy.expose(settings, f"127.0.0.1:{number}", remote)
+    cable.expose(settings, f"127.0.0.1:{number}", remote)
     return number
 
 

@@ -2,7 +2,7 @@
 
 A privileged Pod is root in the guest, and root in the guest can mount the machine's files, change routes and
 packet filters. So the limits lie outside: the machine's kernel holds the user-mode kernel and its network to
-these lists.
+these lists, and the network, `components/cable`, leads nowhere but to two ports of loopback.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from k8s101.cluster.components import cable
 from k8s101.cluster.guest.uml import DIRECTORY as UML
 from k8s101.cluster.linux import landlock, seccomp
 from k8s101.cluster.node.root import ETC, SYSTEM, USERS
@@ -26,9 +27,9 @@ def gap() -> str:
     """Return in words what this kernel cannot keep from whoever is root in the guest, nothing where it keeps all."""
     offered = landlock.version()
     if offered < 1:
-        return "nothing keeps privileged Pods from your files and your network: this kernel offers no Landlock"
-    if offered < landlock.PORTS_SINCE:
-        return f"privileged Pods could call any port that you can: Landlock {offered} of this kernel knows no ports"
+        return "nothing keeps privileged Pods from your files: this kernel offers no Landlock"
+    if offered < landlock.TRUNCATION_SINCE:
+        return f"privileged Pods could empty your files: Landlock {offered} of this kernel does not know that right"
     return ""
 
 
@@ -73,7 +74,7 @@ def confine_network(settings: Settings, program: Path) -> None:
         landlock.Rights(
             readable=[*SYSTEM, Path("/etc/ld.so.cache"), program, Path("/proc/self")],
             writable=[*DEVICES, settings.state / "guest"],
-            connects=(settings.ports.api, settings.ports.konnectivity),
+            connects=cable.reachable(settings),
             listens=True,
             signals=True,
         )

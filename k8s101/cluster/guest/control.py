@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, RPCError
 
-from k8s101.cluster.components import gvproxy
+from k8s101.cluster.components import cable
 from k8s101.cluster.guest import node
 from k8s101.cluster.host import loading
 from k8s101.cluster.host.control import NODE_CALL_SECONDS, Control, node_index, process_row
@@ -79,7 +79,7 @@ class OutsideControl(Control):
 
     def _inside(self, verb: str, *arguments: Any, seconds: float = NODE_CALL_SECONDS) -> Any:
         """Call one of the same verbs of the guest's own supervisor."""
-        proxy = rpc.client(self._settings.state / gvproxy.DIRECTORY / gvproxy.CONTROL_SOCKET, seconds)
+        proxy = rpc.client(self._settings.state / cable.DIRECTORY / cable.CONTROL_SOCKET, seconds)
         try:
             return getattr(proxy.k8s101, verb)(*arguments)
         except xmlrpc.client.Fault as fault:
@@ -113,7 +113,7 @@ class OutsideControl(Control):
 
     def add_node(self, name: str) -> Any:
         """Issue one more node's identity and start it."""
-        write_identity(self._settings, name, node_index(name), gvproxy.api_server(self._settings))
+        write_identity(self._settings, name, node_index(name), cable.api_server(self._settings))
         return self._threads.run(lambda: self._inside("add_node", name))
 
     def remove_node(self, name: str) -> Any:

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from supervisor import supervisord
 
-from k8s101.cluster.components import gvproxy, konnectivity
+from k8s101.cluster.components import cable, konnectivity
 from k8s101.cluster.guest import control, node, store
 from k8s101.cluster.guest.node import HOST, STATE
 from k8s101.cluster.images import stores
@@ -82,7 +82,7 @@ def boot(state: Path) -> None:
         Path("/proc/sys/vm", name).write_text(str(value))
     settings = dataclasses.replace(Settings.load(HOST), state=STATE)
     settings.save()
-    plan = json.loads((HOST / gvproxy.DIRECTORY / "guest.json").read_text())
+    plan = json.loads((HOST / cable.DIRECTORY / "guest.json").read_text())
     template = next((IMAGES / "image-store").glob("[0-9a-f]*"))
     (STATE / "nodes.json").write_text(
         json.dumps({"tools": plan["tools"], "images": str(template), "cache": plan["cache"]})
@@ -101,30 +101,23 @@ def boot(state: Path) -> None:
 
 
 def _network(settings: Settings) -> None:
-    """Set up the router, with no way out but to the API server and konnectivity of the machine."""
-    ranges, ports = settings.ranges, settings.ports
+    """Set up the router; what leads out of it, cable decides."""
+    ranges = settings.ranges
     ip(
         "link set lo up",
         f"addr add {ranges.router}/32 dev lo",
         f"link set {NETWORK_DEVICE} up",
         f"route add {ranges.host} dev {NETWORK_DEVICE} scope link src {ranges.router}",
-        f"route add {gvproxy.gateway(settings)} dev {NETWORK_DEVICE} scope link src {ranges.router}",
+        f"route add {cable.gateway(settings)} dev {NETWORK_DEVICE} scope link src {ranges.router}",
     )
     set_network_setting("ip_forward", "1")
-    # gvproxy finds the nodes at this machine's Ethernet address
+    # cable finds the nodes at this machine's Ethernet address
     set_network_setting(f"conf/{NETWORK_DEVICE}/proxy_arp", "1")
     rules = f"""
     table ip k8s101 {{
-        chain output {{ type filter hook output priority filter; oifname "{NETWORK_DEVICE}" jump outside; }}
-        chain forward {{ type filter hook forward priority filter; oifname "{NETWORK_DEVICE}" jump outside; }}
-        chain outside {{
-            ct state established,related accept
-            ip daddr {ranges.host} tcp dport {{ {ports.api}, {ports.konnectivity} }} accept
-            drop
-        }}
         chain input {{
             type filter hook input priority filter
-            tcp dport {gvproxy.CONTROL_PORT} iifname != "{NETWORK_DEVICE}" drop
+            tcp dport {cable.CONTROL_PORT} iifname != "{NETWORK_DEVICE}" drop
         }}
         chain postrouting {{
             type nat hook postrouting priority srcnat
@@ -150,7 +143,7 @@ def _supervisor(settings: Settings, agent: Path) -> str:
             "etcdctl": "/nonexistent",
         },
     )
-    return f"{text}[inet_http_server]\nport = {settings.ranges.router}:{gvproxy.CONTROL_PORT}\n"
+    return f"{text}[inet_http_server]\nport = {settings.ranges.router}:{cable.CONTROL_PORT}\n"
 
 
 def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from k8s101.cluster.components import gvproxy
+from k8s101.cluster.components import cable
 from k8s101.cluster.guest import confinement, uml
 from k8s101.cluster.values.settings import Settings
 
@@ -24,27 +24,25 @@ _TOGETHER = 'setpriv --pdeathsig KILL -- "$@"; kill -KILL "$PPID"'
 
 
 def main(state: Path) -> None:
-    """Start gvproxy and become the kernel."""
-    settings, directory = Settings.load(state), state / gvproxy.DIRECTORY
+    """Start the network and become the kernel."""
+    settings, directory = Settings.load(state), state / cable.DIRECTORY
     plan = json.loads((directory / "guest.json").read_text())
     os.chdir(directory)
-    for name in (gvproxy.NETWORK_SOCKET, gvproxy.SERVICE_SOCKET, gvproxy.CONTROL_SOCKET):
+    for name in (cable.NETWORK_SOCKET, cable.SERVICE_SOCKET, cable.CONTROL_SOCKET):
         Path(name).unlink(missing_ok=True)
-    network = (plan["tools"]["gvproxy"], "-config", "gvproxy.yaml")
+    network = cable.command(settings, Path(plan["tools"]["cable"]))
     together = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _TOGETHER, "sh", *network)
     subprocess.Popen(together, preexec_fn=lambda: confinement.confine_network(settings, Path(network[0])))
     for attempt in Retrying(stop=stop_after_delay(NETWORK_SECONDS), wait=wait_fixed(0.01), reraise=True):
         with attempt:
-            Path(gvproxy.NETWORK_SOCKET).stat()
-            remote = f"tcp://{settings.ranges.router}:{gvproxy.CONTROL_PORT}"
-            gvproxy.expose(settings, str(directory / gvproxy.CONTROL_SOCKET), remote, "unix")
+            Path(cable.NETWORK_SOCKET).stat()
     init = (sys.executable, "-m", "k8s101.cluster.guest.init", "boot", quote(str(state)))
     command = uml.command(
         Path(plan["kernel"]),
         init,
         memory_mib=plan["memory"],
         disks=("disk.img", "images.img:ro"),
-        network=gvproxy.NETWORK_SOCKET,
+        network=cable.NETWORK_SOCKET,
     )
     confinement.confine_kernel(settings, [Path(path) for path in plan["readable"]])
     os.execve(command[0], command, uml.ENVIRONMENT)

@@ -37,7 +37,7 @@ def command(
         init: what runs as process 1 inside, and its arguments.
         memory_mib: memory of the guest, in MiB; only what is used is taken.
         disks: names of image files.
-        network: name of the socket where gvproxy waits for it.
+        network: name of the socket where cable waits for it.
     """
     drives = [
         f"ubd{number}{'r' * name.endswith(':ro')}={name.removesuffix(':ro')}" for number, name in enumerate(disks)

@@ -28,8 +28,8 @@ _RIGHTS_SINCE_5 = 16
 
 _BIND, _CONNECT = 1, 2
 _OTHERS_SOCKETS, _OTHERS_PROCESSES = 1, 2
-PORTS_SINCE, SCOPES_SINCE = 4, 6
-"""The versions that know ports of TCP, and abstract sockets and signals."""
+TRUNCATION_SINCE, PORTS_SINCE, SCOPES_SINCE = 3, 4, 6
+"""The versions that know emptying a file, ports of TCP, and abstract sockets and signals."""
 
 
 @dataclass(frozen=True)

