@@ -226,7 +226,7 @@ STAGES = (
         "what cells and helpers do on the real cluster, and what they say to mistakes",
         NODES,
         300,
-        (_pytest("-m", "cluster", "tests/notebooks/test_cells.py", "tests/notebooks/test_helpers.py"),),
+        (_pytest("-m", "cluster", *(f"tests/notebooks/test_{name}.py" for name in ("cells", "helpers", "pasting"))),),
         extra=True,
         root=True,
     ),
