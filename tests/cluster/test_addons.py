@@ -137,6 +137,37 @@ def test_an_ingress_leads_to_the_service_of_its_host(lab: Lab, pristine: set[str
     assert everything(lab) == pristine
 
 
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "notes"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
+}
+
+
+def writer(name: str, script: str) -> Manifest:
+    """A Pod that has the claim's volume at /notes."""
+    made = pod(name, command=("sh", "-ec", f"{script}; sleep infinity"))
+    made["spec"]["volumes"] = [{"name": "notes", "persistentVolumeClaim": {"claimName": "notes"}}]
+    made["spec"]["containers"][0]["volumeMounts"] = [{"name": "notes", "mountPath": "/notes"}]
+    return made
+
+
+def test_a_claim_gets_a_volume_that_outlives_its_pod(lab: Lab, pristine: set[str]) -> None:
+    for _ in range(2):
+        assert good("enable", "storage") == "storage: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    space.start(CLAIM, writer("first", "echo kept > /notes/it"))
+    space.kubectl("delete", "pod", "first", "--wait")
+    space.start(writer("second", "true"))
+    assert space.kubectl("exec", "second", "--", "cat", "/notes/it") == "kept\n"
+    lab.kubectl("delete", "namespace", space.name)
+    eventually("the volume is deleted", lambda: lab.get("persistentvolumes") == [])
+    assert good("disable", "storage") == "storage: disabled\n"
+    assert everything(lab) == pristine
+
+
 def test_nobody_takes_it_from_somebody_else(lab: Lab, pristine: set[str]) -> None:
     for user in ("services", "ingress-and-gateway"):
         good("enable", "loadbalancer", "--for", user)
