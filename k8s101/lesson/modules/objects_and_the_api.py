@@ -171,7 +171,7 @@ QUESTIONS = (
         "Now you apply the same file with --server-side. What happens?",
         {
             "overwrites": Option(
-                "it sets 2 again", "So did plain apply; server-side apply looks at who set the field."
+                "it sets 2 again", "Plain apply did that; server-side apply looks at who has set the field."
             ),
             "refused": Option("the API server refuses", "the autoscaler has set the field, so you have to decide"),
             "higher": Option(

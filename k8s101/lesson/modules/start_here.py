@@ -85,7 +85,7 @@ QUESTIONS = (
         "Who looks after Kubernetes today?",
         {
             "google": Option("Google", "Google built it after its own system, Borg, and then gave it away."),
-            "cncf": Option("the CNCF, a foundation", "Google gave it to the foundation, which many companies carry"),
+            "cncf": Option("the CNCF, a foundation", "Google gave it to the foundation, which many companies support"),
             "docker": Option("Docker", "Docker made containers popular; its own orchestrator was another program."),
         },
         "cncf",
@@ -136,7 +136,7 @@ QUESTIONS = (
         "lost-pod",
         "You delete one of the six Pods. What do you find a few seconds later?",
         {
-            "fewer": Option("five Pods", "You deleted a Pod, but you did not take back that you want six."),
+            "fewer": Option("five Pods", "You deleted a Pod, but your Deployment still asks for six."),
             "same": Option("six Pods: the deleted one was restarted", "A deleted Pod never comes back."),
             "new": Option("six Pods: one of them is new", "somebody counted five, and created one"),
         },
