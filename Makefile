@@ -10,7 +10,7 @@ N ?= 20
 # what a user has set for other shells and other Pythons has no say here
 unexport BASH_ENV CDPATH ENV GREP_OPTIONS PYTHONHOME PYTHONPATH PYTHONWARNINGS
 
-.PHONY: help setup lab test test-all check notebooks soak bench lock verify-downloads clean
+.PHONY: help setup lab test test-all faults check notebooks soak bench lock verify-downloads clean
 
 help: ## what can be typed
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -29,6 +29,9 @@ test: $(READY) ## all tests of one machine
 
 test-all: $(READY) ## every module on every backend
 	@$(BIN)/python -m tools.testing --all
+
+faults: $(READY) ## machines, habits and inputs as people have them: a table of conditions (root)
+	@$(BIN)/python -m tools.testing --only faults
 
 check: $(READY) ## format, lint, types, notebooks and derived files
 	@$(BIN)/python -m tools.testing --only check

@@ -7,10 +7,12 @@ is in use, and can see what a command left behind.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,11 +23,28 @@ import psutil
 from k8s101.cluster.backends import nodes
 from k8s101.cluster.images import building
 from k8s101.cluster.linux import cgroups
+from k8s101.cluster.node import router
 from k8s101.cluster.programs import binaries
 from k8s101.cluster.values.settings import cache_dir
 from tests.waiting import eventually
 
+Result = subprocess.CompletedProcess[str]
+
 UP_SECONDS = 240
+KEPT = "kept"
+"""An object that every cluster of a test gets."""
+
+ran: list[tuple[Result, float]] = []
+"""Every command that ran on a machine, and how many seconds it took."""
+
+told: list[tuple[str, float]] = []
+"""Every problem that was told as it should be, and after how many seconds."""
+
+OPEN: list[Machine] = []
+LOST: list[int] = []
+LEFT: list[str] = []
+"""How many objects each machine's cluster lost, and what they left behind."""
+
 _NUMBERS = itertools.count(1)
 
 # Every process of a machine passes here: into the cgroups, then, on version 2, to where their root is.
@@ -36,8 +55,6 @@ unset CGROUP_FILES
 again='umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"'
 exec unshare --cgroup --mount sh -c "$again" sh "$@"
 """
-
-Result = subprocess.CompletedProcess[str]
 
 
 class Machine:
@@ -54,6 +71,7 @@ class Machine:
         self.state = state or directory / "state"
         self.home, self.temporary = directory / "home", directory / "tmp"
         self._groups = [Path(cgroups.MOUNT, tree, path.lstrip("/"), self.name) for tree, path in _own_cgroups()]
+        self._kept = False
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -78,6 +96,7 @@ class Machine:
 
     def close(self) -> None:
         """Take its cluster down, end what still runs and remove it."""
+        OPEN.remove(self)
         try:
             self.k8s101("down")
         finally:
@@ -109,17 +128,45 @@ class Machine:
 
     def run(self, *command: str | Path, timeout: float = 60, **options: object) -> Result:
         """Run a command to its end, at most for `timeout` seconds."""
+        began = time.monotonic()
         with self.start(*command, **options) as process:
             try:
                 output, errors = process.communicate(timeout=timeout)
             except BaseException:
                 process.kill()
                 raise
-        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+        ran.append((subprocess.CompletedProcess(command, process.returncode, output, errors), time.monotonic() - began))
+        return ran[-1][0]
 
     def k8s101(self, *arguments: str, timeout: float = UP_SECONDS, **options: object) -> Result:
-        """Run the `k8s101` command."""
-        return self.run(*K8S101, *arguments, timeout=timeout, **options)
+        """Run the `k8s101` command; a cluster that it has started gets an object that must not be lost."""
+        result = self.run(*K8S101, *arguments, timeout=timeout, **options)
+        if arguments[0] in ("down", "reset"):
+            self._kept = False
+        elif arguments[0] == "up" and not self._kept and (self.state / "kubeconfig").exists():
+            self._kept = self.kubectl("create", "configmap", KEPT).returncode == 0
+        return result
+
+    def lost(self) -> int:
+        """Return how many objects its cluster has lost; one that does not run loses none."""
+        if not self._kept:
+            return 0
+        return int("NotFound" in self.kubectl("get", "configmap", KEPT, "--request-timeout=5s").stderr)
+
+    def leftovers(self) -> list[str]:
+        """Return what is left of a cluster that was taken down."""
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        links, rules = (json.loads(self.run("ip", "-json", what).stdout) for what in ("link", "rule"))
+        routes = json.loads(self.run("ip", "-json", "route", "show", "type", "unreachable").stdout or "[]")
+        return [
+            *(f"process {pid}" for pid in self.processes()),
+            *(f"cgroup {path}" for path in self.cgroups()),
+            *(line for line in mounts if str(self.state) in line),
+            *(f"link {link['ifname']}" for link in links if link["ifname"] == router.HOST_LINK),
+            *(f"rule for {rule['dst']}" for rule in rules if rule["priority"] == router.FIRST_RULE),
+            *(f"route {route['dst']}" for route in routes if route.get("metric") == router.LAST_RESORT),
+            *(str(path) for path in (self.state, Path(f"{self.state}.lock")) if path.exists()),
+        ]
 
     def start_k8s101(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
         """Start the `k8s101` command in a process group of its own, as a terminal does."""
@@ -129,12 +176,14 @@ class Machine:
         """Bring its cluster up and return what was printed."""
         result = self.k8s101("up", "--no-check")
         assert result.returncode == 0, result.stderr
+        told.clear()
         return result
 
     def kubectl(self, *arguments: str) -> Result:
         """Run kubectl on its cluster."""
         program = binaries.ensure(["kubectl"])["kubectl"]
-        return self.run(program, f"--kubeconfig={self.state / 'kubeconfig'}", *arguments)
+        cache = {"KUBECACHEDIR": str(self.directory / "kubectl")}
+        return self.run(program, f"--kubeconfig={self.state / 'kubeconfig'}", *arguments, env=cache)
 
     def nodes_are_ready(self) -> bool:
         """Tell whether the three nodes of its cluster get ready soon."""
@@ -173,6 +222,7 @@ def machine(directory: Path, state: Path | None = None) -> Iterator[Machine]:
     building.ensure_images()
     made = Machine(directory, state)
     made.open()
+    OPEN.append(made)
     try:
         yield made
     finally:
@@ -187,3 +237,5 @@ def assert_problem(result: Result, *words: str) -> None:
     assert re.search(r"error: .+\n +where: .+\n +next: +\S", text, re.DOTALL), text
     for word in words:
         assert word in text, text
+    found = re.search(r"error: (.+)", text)
+    told.append((found[1] if found else "", next((took for known, took in reversed(ran) if known is result), 0.0)))

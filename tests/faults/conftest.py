@@ -5,13 +5,50 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import machine as machines
+from tests.faults.table import Row, condition, lines
 from tests.machine import Machine
+
+ROWS: list[Row] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what came of a condition."""
+    report = yield
+    if report.failed:
+        ROWS.append(Row(condition(item.name), f"FAILED at its {report.when}", call.duration))
+    elif report.when == "call" and report.passed:
+        found = machines.told[-1:]
+        ROWS.append(
+            Row(condition(item.name), *(("told: " + found[0][0], found[0][1]) if found else ("works", call.duration)))
+        )
+    if report.when == "setup":
+        machines.told.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if ROWS:
+        terminalreporter.section("conditions")
+        for line in lines(ROWS, sum(machines.LOST), machines.LEFT):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost() -> Iterator[None]:
+    """After every test, each machine's cluster has what it had."""
+    yield
+    for machine in machines.OPEN:
+        assert not machine.lost()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,11 +66,20 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
+def taken_down(machine: Machine) -> None:
+    """Take a machine's cluster down, and check that nothing is lost before and nothing left behind after it."""
+    machines.LOST.append(machine.lost())
+    assert machine.k8s101("down").returncode == 0
+    machines.LEFT.extend(left := machine.leftovers())
+    assert not left
+
+
 @pytest.fixture
 def machine(directory: Path) -> Iterator[Machine]:
     """A machine without a cluster."""
     with machines.machine(directory) as made:
         yield made
+        taken_down(made)
 
 
 @pytest.fixture(scope="module")
@@ -43,4 +89,5 @@ def running() -> Iterator[Machine]:
     with machines.machine(made) as machine:
         machine.up()
         yield machine
+        taken_down(machine)
     shutil.rmtree(made)

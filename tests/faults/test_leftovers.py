@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from k8s101.cluster.node import router
 from tests.machine import Machine
 from tests.waiting import eventually
 
@@ -63,9 +64,10 @@ def test_stop_keeps_the_state_and_nothing_else(machine: Machine, clean: dict[str
     assert machine.k8s101("stop").returncode == 0
     after = traces(machine)
     assert after.pop("state")
-    routes = after.pop("routes")
+    routes, rules = after.pop("routes"), after.pop("rules")
     assert "unreachable" in routes, "nothing for the cluster's addresses may leave while it is stopped"
-    assert after == {key: value for key, value in clean.items() if key not in ("state", "routes")}
+    assert f"{router.FIRST_RULE}:" in rules, "nor may a VPN's rule let it"
+    assert after == {key: value for key, value in clean.items() if key not in ("state", "routes", "rules")}
     assert machine.k8s101("status").returncode == 1
     assert machine.k8s101("down").returncode == 0
     assert traces(machine) == clean

@@ -12,62 +12,10 @@ from pathlib import Path
 import pytest
 
 from k8s101.cluster.programs.binaries import ensure
-from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings
 from tests import machine as machines
-from tests.escapes import counted
 from tests.machine import K8S101, Machine, assert_problem
 from tests.production import trap
 from tests.waiting import eventually
-
-DROPPED = """
-table ip filter {
-    chain INPUT { type filter hook input priority filter; policy drop; ct state established,related accept; }
-    chain FORWARD { type filter hook forward priority filter; policy drop; }
-}
-"""
-
-
-def interface(machine: Machine, name: str, address: str) -> None:
-    """Give a machine one more interface, such as a VPN's."""
-    for command in (
-        ("link", "add", name, "type", "veth", "peer", "name", f"{name}-end"),
-        ("link", "set", f"{name}-end", "up"),
-        ("link", "set", name, "up"),
-        ("addr", "add", address, "dev", name),
-    ):
-        assert machine.run("ip", *command).returncode == 0
-
-
-def test_a_firewall_that_drops_everything_is_no_obstacle(machine: Machine) -> None:
-    assert machine.run("nft", DROPPED).returncode == 0
-    assert machine.run("sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv4.conf.all.rp_filter=1").returncode == 0
-    result = machine.k8s101("up")
-    assert "self-check: 3 nodes Ready" in result.stdout, result.stderr
-
-
-def test_ranges_in_use_are_left_to_others(machine: Machine) -> None:
-    interface(machine, "vpn", "10.244.7.1/24")
-    machine.run("ip", "route", "add", "10.97.0.0/20", "dev", "vpn")
-    machine.up()
-    taken = Settings.load(machine.state).ranges
-    assert taken == CANDIDATE_RANGES[2]
-    with counted(taken, ("nsenter", f"--net=/run/netns/{machine.name}", "--")) as escapes:
-        result = machine.k8s101("up")
-        assert "self-check: 3 nodes Ready" in result.stdout, result.stderr
-        assert escapes.packets() == 0
-    assert machine.k8s101("stop").returncode == 0
-    interface(machine, "late", f"{taken.nodes[9]}/24")
-    assert_problem(machine.k8s101("up"), "cannot be connected to the cluster", "disconnect a VPN")
-    assert machine.run("ip", "link", "delete", "late").returncode == 0
-    machine.up()
-    assert Settings.load(machine.state).ranges == taken
-
-
-def test_no_range_is_left(machine: Machine) -> None:
-    for number, ranges in enumerate(CANDIDATE_RANGES):
-        interface(machine, f"vpn{number}", f"{ranges.pods[1]}/16")
-    assert_problem(machine.k8s101("up"), "every address range", "ip route show")
-    assert not machine.state.exists()
 
 
 @pytest.mark.parametrize("capability", ["net_admin", "sys_admin"])

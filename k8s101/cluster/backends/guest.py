@@ -18,6 +18,7 @@ from k8s101.cluster.components import cable, konnectivity
 from k8s101.cluster.guest import confinement, control, store, uml
 from k8s101.cluster.host import host
 from k8s101.cluster.images import building
+from k8s101.cluster.linux import packet_filter
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
 from k8s101.cluster.node.files import programs_dir, write_identity
 from k8s101.cluster.programs import kernel
@@ -68,6 +69,7 @@ def check() -> None:
         raise Problem(
             f"missing programs: {', '.join(packages)}", where=search, then=f"apt-get install {' '.join(packages)}"
         )
+    packet_filter.check(search, here=False)
 
 
 def examine(settings: Settings | None) -> list[Finding]:

@@ -13,6 +13,7 @@ import click
 
 from k8s101.cluster.backends import existing, guest, nodes, simulated
 from k8s101.cluster.backends.base import Backend, Supplies
+from k8s101.cluster.node import ranges
 from k8s101.cluster.values.progress import display
 from k8s101.errors import Problem
 
@@ -45,7 +46,7 @@ def prepare(name: str | None, tell: Callable[[str], None]) -> tuple[str, Supplie
     Raises:
         Problem: the machine lacks something.
     """
-    wanted = name or most_real()
+    wanted = name or _with_room(tell)
     try:
         return wanted, _prepared(wanted)
     except Problem as problem:
@@ -54,6 +55,22 @@ def prepare(name: str | None, tell: Callable[[str], None]) -> tuple[str, Supplie
             raise
         tell(f"this cluster is of the kind {other}: {problem.found}")
         return other, _prepared(other)
+
+
+def _with_room(tell: Callable[[str], None]) -> str:
+    """Return the kind of a new cluster: the most real one, or one that takes no addresses where none are free."""
+    wanted = most_real()
+    if wanted != "nodes" or not nodes.possible() or not guest.possible():
+        return wanted
+    try:
+        ranges.choose()
+    except Problem as problem:
+        if ranges.VARIABLE in os.environ:
+            raise
+        tell(f"this cluster is of the kind guest: {problem.found}")
+        tell(f"for real nodes of the machine: k8s101 down, then {ranges.FORM} k8s101 up, with ranges that are free")
+        return "guest"
+    return wanted
 
 
 def _prepared(name: str) -> Supplies:

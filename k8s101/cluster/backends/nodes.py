@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ipaddress
 import json
 import os
 import shutil
@@ -23,15 +22,15 @@ from k8s101.cluster.host import host
 from k8s101.cluster.images import building
 from k8s101.cluster.images.building import SANDBOX_IMAGE
 from k8s101.cluster.images.stores import ensure_template
-from k8s101.cluster.linux import cgroups
+from k8s101.cluster.linux import cgroups, limits, packet_filter
 from k8s101.cluster.linux.capabilities import has_capability
-from k8s101.cluster.node import router
+from k8s101.cluster.node import ranges, router
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
 from k8s101.cluster.node.files import node_processes, write_node_files, write_plan
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
-from k8s101.cluster.values.settings import CANDIDATE_RANGES, MOST_NODES, Ranges, Settings, invoking_user
+from k8s101.cluster.values.settings import MOST_NODES, Settings, invoking_user
 from k8s101.errors import Problem
 
 TRAITS = Traits(FULL, needs_root=True, memory_gib=3)
@@ -86,6 +85,9 @@ def check() -> None:
         raise Problem(
             f"missing programs: {', '.join(packages)}", where="PATH", then=f"apt-get install {' '.join(packages)}"
         )
+    packet_filter.check(search, here=True)
+    cgroups.check_controllers()
+    limits.check_watches()
     if not Path("/dev/kmsg").exists():
         raise Problem(
             "/dev/kmsg is missing, which the kubelet reads",
@@ -111,6 +113,7 @@ def examine(settings: Settings | None) -> list[Finding]:
         Finding.asked(check, "real nodes: root, capabilities and programs are there"),
         Finding(writable, f"cgroups {kind}", "mount /sys/fs/cgroup writable, or use a virtual machine"),
         _examine_ranges(settings),
+        _examine_way(settings),
     ]
 
 
@@ -125,9 +128,25 @@ def why_not(kind: str) -> Finding:
 
 def _examine_ranges(settings: Settings | None) -> Finding:
     if settings is None:
-        return Finding.asked(lambda: choose_ranges().nodes, "free address ranges, nodes in {}")
-    ranges = settings.ranges
-    return Finding(True, f"address ranges {ranges.nodes}, {ranges.pods}, {ranges.services} are the cluster's")
+        return Finding.asked(lambda: ranges.choose().nodes, "free address ranges, nodes in {}")
+    own = settings.ranges
+    return Finding(True, f"address ranges {own.nodes}, {own.pods}, {own.services} are the cluster's")
+
+
+def _examine_way(settings: Settings | None) -> Finding:
+    """Say whether packets for the cluster get there, whatever a VPN has changed."""
+    before = router.rules_before_main()
+    if settings is not None and running(settings):
+        return Finding.asked(
+            lambda: router.check_way(settings), "this machine's packets for the cluster reach it" + _besides(before)
+        )
+    return Finding(
+        True, f"rules that come before the machine's routes: {', '.join(before) or 'none'}" + _besides(before)
+    )
+
+
+def _besides(before: list[str]) -> str:
+    return "; the cluster's own rules come before those of a VPN" if before else ""
 
 
 def _can_watch_files(instances: int) -> bool:
@@ -157,7 +176,7 @@ def create(state: Path, node_count: int) -> Settings:
             then=f"k8s101 up --backend simulated --nodes {node_count}",
         )
     user = invoking_user()
-    return Settings(state, "nodes", choose_ranges(), node_count, (user.uid, user.gid), own_network=True)
+    return Settings(state, "nodes", ranges.choose(), node_count, (user.uid, user.gid), own_network=True)
 
 
 def _refuse_second(state: Path) -> None:
@@ -178,27 +197,6 @@ def _runs(owner: Path | None) -> bool:
 def prepare(report: Report) -> Supplies:
     """Find or make programs and images."""
     return Supplies(ensure(TOOLS, report), building.ensure_images(report))
-
-
-def choose_ranges() -> Ranges:
-    """Return the first set of address ranges that nothing on this machine uses.
-
-    Raises:
-        Problem: all candidates clash.
-    """
-    used = set()
-    for route in router.query("route", "show", "table", "all"):
-        if route["dst"] not in ("default",) and ":" not in route["dst"]:
-            used.add(ipaddress.ip_network(route["dst"]))
-    for ranges in CANDIDATE_RANGES:
-        wanted = (ranges.nodes, ranges.pods, ranges.services)
-        if not any(net.overlaps(other) for net in wanted for other in used):
-            return ranges
-    raise Problem(
-        "every address range that a cluster could take is in use on this machine",
-        where="ip route show table all",
-        then="disconnect a VPN or remove another cluster's networks, then run k8s101 up again",
-    )
 
 
 def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None:

@@ -8,10 +8,11 @@ import shutil
 import time
 import xmlrpc.client
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from k8s101.cluster.access import identity
+from k8s101.cluster.access import holding, identity
 from k8s101.cluster.access.api import Api, Get
 from k8s101.cluster.backends import objects
 from k8s101.cluster.backends.base import Backend, Capabilities
@@ -19,9 +20,10 @@ from k8s101.cluster.backends.kinds import BACKENDS, prepare
 from k8s101.cluster.facade import place
 from k8s101.cluster.facade.part import Part, log_file
 from k8s101.cluster.host import host
+from k8s101.cluster.linux import limits
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.values.parts import PAUSED, PartState, expected_parts
-from k8s101.cluster.values.settings import Settings
+from k8s101.cluster.values.settings import Settings, cache_dir
 from k8s101.errors import Problem
 
 READY_SECONDS = 120
@@ -96,6 +98,18 @@ class Cluster:
         """
         self.backend.verify(self.settings, get)
 
+    def refuse_held(self, namespace: str) -> None:
+        """Check that nothing keeps a namespace that is being deleted from going.
+
+        Args:
+            namespace: its name.
+
+        Raises:
+            Problem: something does; it names the object and the way out.
+        """
+        if problem := holding.held(self.api, namespace):
+            raise problem
+
     def control(self, verb: str, *arguments: Any, seconds: float = rpc.CALL_SECONDS) -> Any:
         """Ask the host supervisor for one of the verbs of `control.Control`.
 
@@ -141,8 +155,10 @@ class Cluster:
             return
         name = str(arguments[0]) if arguments else ""
         if words.startswith("BAD_NAME"):
-            known = ", ".join(part.name for part in self.parts())
-            raise Problem(f"nothing is called {name!r}", where=str(self.settings.state), then=f"one of: {known}")
+            known = [part.name for part in self.parts()]
+            near = next(iter(get_close_matches(name, known, 1)), "")
+            then = f"{f'did you mean {near}? ' if near else ''}one of: {', '.join(known)}"
+            raise Problem(f"nothing is called {name!r}", where=str(self.settings.state), then=then)
         raise Problem(f"{verb} {name}: {words}", where=str(self.settings.control_socket), then="k8s101 status")
 
     def parts(self) -> list[PartState]:
@@ -220,6 +236,10 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     if known and backend not in (None, known.settings.backend):
         kind = known.settings.backend
         raise Problem(f"a cluster of the kind {kind} is here already", where=str(state), then="k8s101 down")
+    if known is None or known.ours:
+        limits.widen()
+        limits.check_programs_run(cache_dir(), "K8S101_CACHE")
+        limits.check_programs_run(state, "K8S101_STATE")
     name, parts = prepare(known.settings.backend if known else backend, report)
     began = time.monotonic()
 

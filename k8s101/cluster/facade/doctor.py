@@ -13,6 +13,7 @@ from k8s101.cluster.backends import kinds
 from k8s101.cluster.backends.base import Finding
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import place
+from k8s101.cluster.linux import limits
 from k8s101.cluster.values.settings import cache_dir
 
 DISK_GIB = 6
@@ -23,7 +24,8 @@ def examine() -> list[Finding]:
     known = clusters.find()
     backend = known.settings.backend if known else kinds.most_real()
     machine = kinds.BACKENDS[backend].examine(known.settings if known else None)
-    return [_platform(), _memory(kinds.BACKENDS[backend].TRAITS.memory_gib), _disk(), *machine, *_cluster()]
+    memory = _memory(kinds.BACKENDS[backend].TRAITS.memory_gib)
+    return [_platform(), memory, _disk(), *_limits(), *machine, *_cluster()]
 
 
 def _platform() -> Finding:
@@ -44,6 +46,15 @@ def _disk() -> Finding:
     place = next(p for p in (cache_dir(), *cache_dir().parents) if p.exists())
     free = shutil.disk_usage(place).free / 2**30
     return Finding(free >= DISK_GIB, f"{free:.0f} GiB free at {place}", f"free {DISK_GIB} GiB, or set K8S101_CACHE")
+
+
+def _limits() -> list[Finding]:
+    state = place.state_dir()
+    return [
+        Finding.asked(limits.widen, "open files, processes and addresses suffice"),
+        Finding.asked(lambda: limits.check_programs_run(cache_dir(), "K8S101_CACHE"), "programs of the cache can run"),
+        Finding.asked(lambda: limits.check_programs_run(state, "K8S101_STATE"), "programs of containers can run"),
+    ]
 
 
 def _cluster() -> list[Finding]:

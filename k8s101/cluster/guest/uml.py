@@ -88,6 +88,12 @@ def check_starts(kernel: Path) -> None:
             said = result.stdout.decode(errors="replace")
         except (OSError, subprocess.TimeoutExpired) as error:
             said = str(error)
+    if PROBE[1] not in said and "noexec" in said:
+        raise Problem(
+            "a user-mode kernel cannot run here: its memory may not be executed",
+            where="the mount options of /dev/shm and /tmp: noexec",
+            then="mount -o remount,exec /dev/shm; or k8s101 up --backend simulated",
+        )
     if PROBE[1] not in said:
         raise Problem(
             "a user-mode kernel cannot run here: it needs seccomp or ptrace",

@@ -31,6 +31,9 @@ CLEAR_SECONDS = 10
 SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
 """Processor time of a whole cluster, as much as ten of the processes beside it would get."""
 
+NEEDED = ("cpu", "cpuset", "memory")
+"""Without these a kubelet does not start (pkg/kubelet/cm/container_manager_linux.go in kubernetes/kubernetes)."""
+
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
 
@@ -55,6 +58,23 @@ def own_paths(pid: int | str = "self") -> dict[str, str]:
             if (MOUNT / name).is_dir():
                 paths[name] = path
     return paths
+
+
+def check_controllers() -> None:
+    """Check that the kernel offers what kubelets need.
+
+    Raises:
+        Problem: a controller is switched off.
+    """
+    path = MOUNT / "cgroup.controllers"
+    there = set(path.read_text().split()) if is_v2() else {name for tree in own_paths() for name in tree.split(",")}
+    if missing := [name for name in NEEDED if name not in there]:
+        raise Problem(
+            f"the kernel's cgroup controller {' and '.join(missing)} is switched off, which kubelets need",
+            where=str(path if is_v2() else MOUNT),
+            then=f"cgroup_enable={missing[0]} on the kernel's command line (/boot/firmware/cmdline.txt, or "
+            "GRUB_CMDLINE_LINUX and update-grub), then restart; or k8s101 up --backend guest",
+        )
 
 
 def _directories(base: dict[str, str]) -> list[Path]:

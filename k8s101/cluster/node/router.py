@@ -27,6 +27,11 @@ HOST_LINK = "k8s101"
 LAST_RESORT = 65535
 """The metric of routes that hold when no other does."""
 
+FIRST_RULE = 1
+"""The priority of the cluster's own policy rules: before those of VPNs (Tailscale's begin at 5210), behind `local`."""
+
+MAIN_RULE = 32766
+
 HOST_PEER = "to-host"
 NODE_LINK = "to-worker"
 
@@ -98,7 +103,8 @@ def _is_connected(settings: Settings) -> bool:
     if owner() != settings.state:
         return False
     routes = {route["dst"] for route in query("route", "show", "dev", HOST_LINK)}
-    return {str(settings.ranges.router), *map(str, _networks(settings))} <= routes
+    wanted = {str(settings.ranges.router), *map(str, _networks(settings))}
+    return wanted <= routes and not _missing_rules(settings)
 
 
 def owner() -> Path | None:
@@ -116,6 +122,7 @@ def _networks(settings: Settings) -> tuple[IPv4Network, ...]:
 def _connect(settings: Settings, router_pid: int) -> None:
     ranges = settings.ranges
     disconnect_host()
+    ip(*(f"rule add to {net} lookup main priority {FIRST_RULE}" for net in _missing_rules(settings)))
     ip(
         *(f"route replace unreachable {net} metric {LAST_RESORT}" for net in _networks(settings)),
         f"link add {HOST_LINK} type veth peer name {HOST_PEER} netns {router_pid}",
@@ -150,11 +157,58 @@ def _has_link() -> bool:
     return any(link["ifname"] == HOST_LINK for link in query("link", "show"))
 
 
+def _rules() -> list[dict]:
+    try:
+        return query("-4", "rule", "show")
+    except subprocess.CalledProcessError:
+        return []  # a kernel without policy rules follows its routes only
+
+
+def _target(rule: dict) -> str:
+    return f"{rule['dst']}/{rule['dstlen']}" if "dst" in rule and "dstlen" in rule else rule.get("dst", "all")
+
+
+def _missing_rules(settings: Settings) -> list[IPv4Network]:
+    rules = _rules()
+    known = {_target(rule) for rule in rules if rule.get("priority") == FIRST_RULE and rule.get("table") == "main"}
+    return [net for net in _networks(settings) if str(net) not in known] if rules else []
+
+
+def rules_before_main() -> list[str]:
+    """Return the policy rules that send packets elsewhere before the machine's own routes are looked at."""
+    others = [rule for rule in _rules() if FIRST_RULE < rule["priority"] < MAIN_RULE]
+    return [f"{rule['priority']}: lookup {rule['table']}" for rule in others if rule.get("table", "main") != "main"]
+
+
+def check_way(settings: Settings) -> None:
+    """Check that this machine's packets for the cluster take its link.
+
+    Raises:
+        Problem: they go elsewhere.
+    """
+    for network in _networks(settings):
+        address = network[1]
+        try:
+            (way,) = query("-4", "route", "get", str(address))
+        except subprocess.CalledProcessError as error:
+            way = {"dev": error.stderr.strip().removeprefix("RTNETLINK answers: ")}
+        if way.get("dev") != HOST_LINK:
+            raise Problem(
+                f"packets for the cluster's {network} do not reach it, but {way.get('dev')}",
+                where=f"ip rule show; ip route get {address}",
+                then="k8s101 up (with sudo where root started it) sets rules and routes anew",
+            )
+
+
 def forget_routes(settings: Settings) -> None:
-    """Remove the routes of last resort."""
+    """Remove the routes of last resort and the policy rules."""
     for route in query("route", "show", "type", "unreachable"):
         if route.get("metric") == LAST_RESORT and route["dst"] in map(str, _networks(settings)):
             ip(f"route del unreachable {route['dst']} metric {LAST_RESORT}")
+    missing = _missing_rules(settings)
+    if _rules():
+        own = [net for net in _networks(settings) if net not in missing]
+        ip(*(f"rule del to {net} lookup main priority {FIRST_RULE}" for net in own))
 
 
 def main(state: Path, *options: str) -> None:
