@@ -43,7 +43,9 @@ class Api:
         self._session.trust_env = False
         if "client-certificate-data" not in user:
             self._session.headers["Authorization"] = _token(kubeconfig, user)
-        self._session.mount("https://", _Adapter(_context(cluster, user)))
+        if proxy := cluster.get("proxy-url"):
+            self._session.proxies = {"https": proxy}
+        self._session.mount("https://", _Adapter(_context(cluster, user), cluster.get("tls-server-name")))
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send one request and return the answer, whatever its status."""
@@ -153,11 +155,14 @@ def _token(kubeconfig: Path, user: dict[str, Any]) -> str:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Hand requests an SSL context made from memory."""
+    """Hand requests an SSL context made from memory, and the name that the server's certificate bears."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def __init__(self, context: ssl.SSLContext, name: str | None) -> None:
+        self._options: dict[str, Any] = {"ssl_context": context} | ({"server_hostname": name} if name else {})
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+        super().init_poolmanager(*arguments, **(options | self._options))
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **(options | self._options))

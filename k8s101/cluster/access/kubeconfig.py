@@ -58,6 +58,11 @@ def client_configuration(kubeconfig: Path) -> Configuration:
     return configuration
 
 
+def proxy_of(kubeconfig: Path) -> str | None:
+    """Return the proxy that a kubeconfig with one cluster names for it, None if it names none."""
+    return yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"].get("proxy-url") or None
+
+
 def _named(entry: dict[str, Any]) -> dict[str, Any]:
     contents = {f"{field}-data": field for field in FIELDS}
     return {

@@ -20,6 +20,10 @@ from k8s101.cluster.access.api import Api
 from k8s101.errors import Problem
 
 CONNECT_SECONDS = 1.0
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+RIGHTS = (("create", "namespaces"), ("delete", "namespaces"), ("create", "pods"), ("watch", "pods"))
+"""What every lesson does, in namespaces that it makes."""
+
 PODS = 200
 """How many Pods are looked at; one that runs is enough."""
 
@@ -74,12 +78,20 @@ def answering(server: str) -> Iterator[None]:
             then="start it, or check its address and certificates with kubectl get nodes",
         ) from None
     except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
         raise Problem(
-            f"the cluster refuses with HTTP {status}",
+            f"the cluster refuses{_words(error)}",
             where=error.response.url if error.response is not None else server,
-            then="use a context whose user may list nodes, Pods and namespaces",
+            then="use a context whose user may list nodes, Pods and namespaces, and make and delete namespaces",
         ) from None
+
+
+def _words(error: requests.HTTPError) -> str:
+    if error.response is None:
+        return ""
+    try:
+        return f": {error.response.json()['message']}"
+    except (ValueError, LookupError, TypeError):
+        return f" with HTTP {error.response.status_code}"
 
 
 def examine(kubeconfig: Path) -> Probe:
@@ -92,6 +104,7 @@ def examine(kubeconfig: Path) -> Probe:
     with answering(api.server):
         nodes = api.get("/api/v1/nodes")["items"]
         pods = api.get(f"/api/v1/pods?limit={PODS}")["items"]
+        _check_rights(api)
         return Probe(
             server=api.server,
             authority=identity.fingerprint(kubeconfig),
@@ -101,6 +114,24 @@ def examine(kubeconfig: Path) -> Probe:
             containers=_has_containers(nodes, pods),
             host_network=_reaches(api, kubeconfig, pods),
         )
+
+
+def _check_rights(api: Api) -> None:
+    """Check that this user may do what lessons do; asking changes nothing."""
+    for verb, resource in RIGHTS:
+        attributes = {"verb": verb, "resource": resource}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = api.call("POST", REVIEWS, json=body)
+        if answer.ok and not answer.json()["status"]["allowed"]:
+            raise Problem(
+                f"this user may not {verb} {resource}; nothing was changed",
+                where=api.server,
+                then=f"kubectl auth can-i {verb} {resource}; use a context whose user may",
+            )
 
 
 def is_simulated(node: dict[str, Any]) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import requests
 
-from k8s101.cluster.access import identity, probe
+from k8s101.cluster.access import holding, identity, probe
 from k8s101.cluster.access.api import Api, Get
 from k8s101.cluster.backends.base import Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.programs.binaries import ensure
@@ -18,6 +19,9 @@ from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
 NAMESPACE_SECONDS = 60
+HELD_SECONDS = 15
+"""After so long a namespace that does not go is looked into."""
+
 TRAITS = Traits(
     Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False), ours=False
 )
@@ -143,5 +147,13 @@ def remove_namespaces(settings: Settings) -> int:
         answer = api.call("DELETE", f"/api/v1/namespaces/{name}")
         if answer.status_code == requests.codes.forbidden:
             raise Problem(f"namespace {name} may not be deleted", where=api.server, then="ask who runs the cluster")
-    api.wait("the workshop's namespaces deleted", lambda: not namespaces(), NAMESPACE_SECONDS)
+    began = time.monotonic()
+
+    def gone() -> bool:
+        left = namespaces()
+        if left and time.monotonic() > began + HELD_SECONDS and (problem := holding.held(api, left[0])):
+            raise problem
+        return not left
+
+    api.wait("the workshop's namespaces deleted", gone, NAMESPACE_SECONDS)
     return len(names)

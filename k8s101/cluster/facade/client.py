@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from k8s101.cluster.access.identity import LABEL
-from k8s101.cluster.access.kubeconfig import client_configuration
+from k8s101.cluster.access.kubeconfig import client_configuration, proxy_of
 from k8s101.cluster.programs.binaries import ensure
 
-__all__ = ["LABEL", "client_configuration", "kubectl"]
+__all__ = ["LABEL", "client_configuration", "kubectl", "proxy_of"]
 
 
 def kubectl() -> Path:

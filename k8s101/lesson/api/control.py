@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from k8s101.cluster.facade import cluster
 from k8s101.cluster.values.deadline import until
+from k8s101.cluster.values.parts import PartName
 from k8s101.errors import Problem
 from k8s101.lesson.api.names import condition
 from k8s101.lesson.api.rest import Object
@@ -11,6 +14,7 @@ from k8s101.lesson.api.session import current
 from k8s101.lesson.api.wait import poll
 
 PROCESS_SECONDS = 20
+ON_NODES = ("containerd", "kubelet", "kube-proxy")
 NODE_SECONDS = 60
 
 
@@ -123,12 +127,23 @@ def component(name: str) -> Part:
         name: as `k8s101 status` shows it; `worker-4` and up can be added.
 
     Raises:
-        Problem: no cluster is running.
+        Problem: no cluster is running, or it has no such part.
     """
     found = cluster.find()
     if found is None:
         raise Problem("no cluster is running", where="this machine", then="k8s101 up")
+    known = [part.name for part in found.parts()]
+    if found.ours and name not in known and not _may_come(name):
+        near = next(iter(get_close_matches(name, known, 1)), "")
+        then = f'did you mean component("{near}")?' if near else f"one of: {', '.join(known)}"
+        raise Problem(f"the cluster has no part {name!r}", where="this cell", then=then)
     return Part(found, name)
+
+
+def _may_come(name: str) -> bool:
+    """Tell whether it is a node that can be added, or a component of a node that does not run."""
+    part = PartName.parse(name)
+    return part is not None and part.node is not None and part.component in (None, *ON_NODES)
 
 
 def node_ready(item: Object | None) -> str | None:

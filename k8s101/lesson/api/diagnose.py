@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from k8s101.lesson.api.names import REVISION, condition, owner, pod_state, ready, short, tidy
+from k8s101.lesson.api.names import REVISION, condition, owner, pod_state, ready, short, tidy, waiting
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 
-HOPELESS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError"}
-"""What a container waits for that does not come by itself."""
+LACKING = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+"""What a container that cannot start waits for; it does not come by itself."""
+
+NOT_STARTED = "StartError"
+"""How a container ended whose program could not be run."""
+
+HOPELESS = {*LACKING, "CrashLoopBackOff"}
+
+WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
+MAKERS = ("StatefulSet", "DaemonSet", "Job")
+"""Kinds that tell only by events that they cannot make Pods."""
 
 PROBE_FAILURES = 5
 UNSCHEDULABLE_SECONDS = 5
@@ -27,7 +43,7 @@ def cause(api: Api, item: Object) -> str:
         return why_pod(api, item)
     if kind == "Service":
         return why_service(api, item)
-    if kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"):
+    if kind in WORKLOADS:
         return why_workload(api, item)
     for entry in item.get("status", {}).get("conditions") or []:
         # those of a namespace that is being deleted name what is left, or say that all is well
@@ -44,12 +60,29 @@ def why_pod(api: Api, pod: Object) -> str:
         return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
     if not pod["spec"].get("nodeName"):
         return f"Pod {name} is on no node, and no scheduler has said why: is {scheduler(pod)} there?"
-    if "Image" in state:  # what the registry said differs from machine to machine
-        image = pod["spec"]["containers"][0]["image"]
-        return f"Pod {name} cannot start: its node has no image {image} and cannot get it"
+    if held := _why_waiting(waiting(pod)):
+        return f"Pod {name} cannot start: {held}"
     if state == "not ready":
         return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
     return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"
+
+
+def _why_waiting(found: Object) -> str:
+    """Say what keeps a container from starting, empty if it has started before or nothing is known."""
+    reason, image, message = (str(found.get(key, "")) for key in ("reason", "image", "message"))
+    of = "" if found.get("alone") else f" of container {found.get('name')}"
+    if reason == "ErrImageNeverPull":
+        return f"its node has no image {image}{of}, and imagePullPolicy: Never keeps it from getting it"
+    if reason == "InvalidImageName":
+        return f"{image!r}{of} is no name that an image can have"
+    if "Image" in reason:  # what the registry said differs from machine to machine
+        return f"its node has no image {image}{of} and cannot get it"
+    if reason == "CreateContainerConfigError":
+        return f"container {found['name']}: {tidy(message)}"
+    if found.get("ended", {}).get("reason") == NOT_STARTED:
+        # the runtime tells what each of its parts was doing, and the cause last
+        return f"container {found['name']}: {tidy(str(found['ended'].get('message', '')).rpartition('init: ')[2])}"
+    return ""
 
 
 def scheduler(pod: Object) -> str:
@@ -65,7 +98,7 @@ def why_workload(api: Api, item: Object) -> str:
         newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
         sisters = [pod for pod in pods if owner(pod) == owner(newest)]
         return why_pod(api, next((pod for pod in sisters if _hopeless(api, pod)), newest))
-    if not item.get("status", {}).get("observedGeneration"):
+    if item["kind"] != "Job" and not item.get("status", {}).get("observedGeneration"):
         return (
             f"no controller has looked at {item['kind']} {item['metadata']['name']}: is kube-controller-manager there?"
         )
@@ -82,9 +115,8 @@ def why_workload(api: Api, item: Object) -> str:
 def why_service(api: Api, service: Object) -> str:
     """Return one sentence on why a Service has no ready endpoints."""
     name = service["metadata"]["name"]
-    selector = service["spec"].get("selector") or {}
-    wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    if not selector:
+    wanted = _selector(service)
+    if not wanted:
         return f"Service {name} has no selector, so nobody fills in its endpoints"
     pods = api.list("Pod", wanted)
     if not pods:
@@ -93,6 +125,10 @@ def why_service(api: Api, service: Object) -> str:
     if len(waiting) == len(pods):
         return f"Service {name} has no ready endpoints: {why_pod(api, waiting[0])}"
     return f"Service {name} has {len(pods) - len(waiting)} ready endpoints"
+
+
+def _selector(service: Object) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted((service["spec"].get("selector") or {}).items()))
 
 
 def ready_endpoints(api: Api, service: Object) -> int:
@@ -109,6 +145,33 @@ def stuck(api: Api, item: Object) -> bool:
     # one that stops fails its probe, too
     staying = [pod for pod in _newest(api, item) if "deletionTimestamp" not in pod["metadata"]]
     return any(_hopeless(api, pod) for pod in staying if not ready(pod))
+
+
+def held_up(api: Api, item: Object) -> bool:
+    """Tell whether somebody has to act before an object, or the Pods of one, can get ready.
+
+    What a Pod that ran once suffers from may pass; a container that was never started has no such hope.
+    """
+    if item["kind"] == "Service":
+        pods = api.list("Pod", selector) if (selector := _selector(item)) else []
+        return bool(pods) and all(map(_never_starts, pods))
+    if item["kind"] == "Pod":
+        return _never_starts(item)
+    seen = item.get("status", {}).get("observedGeneration")
+    if item["kind"] not in WORKLOADS or (seen is not None and seen < item["metadata"].get("generation", 0)):
+        return False  # what its Pods show is older than what is asked for
+    if item["spec"].get("paused") or condition(item, "ReplicaFailure").get("status") == "True":
+        return True
+    pods = _newest(api, item)
+    if not pods and item["kind"] in MAKERS:
+        return any(event.get("reason") == "FailedCreate" for event in _warnings(api, item))
+    return any(_never_starts(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"])
+
+
+def _never_starts(pod: Object) -> bool:
+    """Tell whether a container lacks something, or has no such program."""
+    found = waiting(pod)
+    return found.get("reason") in LACKING or found.get("ended", {}).get("reason") == NOT_STARTED
 
 
 def _newest(api: Api, item: Object) -> list[Object]:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -232,9 +231,8 @@ def _item(api: Api, target: str) -> Object:
     found = api.get(target)
     if found is not None:
         return found
-    names = [item["metadata"]["name"] for item in api.list(kind)]
-    near = get_close_matches(name, names, 1, 0.4)
-    then = f'did you mean "{kind}/{near[0]}"?' if near else f"kubectl get {kind}"
+    near = api.nearest(kind, name)
+    then = f'did you mean "{kind}/{near}"?' if near else f"kubectl get {kind}"
     raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=then)
 
 

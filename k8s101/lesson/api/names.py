@@ -77,10 +77,21 @@ def pod_state(pod: Object) -> str:
         return "stopping"
     if ready(pod):
         return "ready"
+    if reason := waiting(pod).get("reason"):
+        return str(reason)
     status = pod.get("status", {})
-    for entry in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
-        waiting = entry.get("state", {}).get("waiting", {}).get("reason")
-        if waiting not in (None, "ContainerCreating", "PodInitializing"):
-            return str(waiting)
     phase = str(status.get("phase", "Pending"))
     return {"Running": "not ready", "Succeeded": "completed"}.get(phase, phase.lower())
+
+
+def waiting(pod: Object) -> Object:
+    """Return for what the first container in trouble waits (name, image, reason, message …), empty if there is none."""
+    status = pod.get("status", {})
+    for entry in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        found = entry.get("state", {}).get("waiting", {})
+        if found.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+            image = next((one["image"] for one in containers if one["name"] == entry["name"]), "")
+            ended = entry.get("lastState", {}).get("terminated", {})
+            return found | {"name": entry["name"], "image": image, "alone": len(containers) == 1, "ended": ended}
+    return {}

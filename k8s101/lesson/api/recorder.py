@@ -27,7 +27,7 @@ class Seen:
 
     Args:
         at: when it arrived, in seconds of the monotonic clock.
-        type: ADDED, MODIFIED or DELETED.
+        type: ADDED, MODIFIED or DELETED; BOOKMARK for a report of the version alone, which is not kept.
         object: the object as it was.
     """
 
@@ -68,6 +68,7 @@ class Recorder:
         self._rest = rest
         self._namespace = namespace
         self._seen: list[Seen] = []
+        self._missed: list[str] = []
         self._changed = threading.Condition()
         self._end = threading.Event()
 
@@ -124,24 +125,64 @@ class Recorder:
                 return True
         return not left
 
+    def missed(self) -> list[str]:
+        """Return a sentence for each time in which something happened that was not seen."""
+        with self._changed:
+            return list(self._missed)
+
     def _follow(self, kind: str) -> None:
-        last = ""
+        """Watch a kind; where the server no longer knows what came after the last report, look what is there."""
+        last, blind_since = "", 0.0
         while not self._end.is_set():
             try:
+                if not last:
+                    last, blind_since = self._look(kind, blind_since), 0.0
                 for seen in self._stream(kind, last):
                     if self._end.is_set():
                         return
-                    self.add(seen)
-                    last = str(seen.version)
+                    if seen.type != "BOOKMARK":
+                        self.add(seen)
+                    last, blind_since = str(seen.version), 0.0
             except (Problem, ApiException):
-                last = ""
+                last, blind_since = "", blind_since or time.monotonic()
                 self._end.wait(RETRY_SECONDS)
             except (HTTPError, OSError, ValueError):  # the API server may be down on purpose
+                blind_since = blind_since or time.monotonic()
                 self._end.wait(RETRY_SECONDS)
 
+    def _look(self, kind: str, blind_since: float) -> str:
+        """Take over what there is, as reports of what has changed since the last ones; return up to where.
+
+        Args:
+            kind: what to look at.
+            blind_since: since when it was not watched, 0 for never.
+        """
+        answer = self._rest.call("GET", self._path(kind))
+        known = {seen.uid: seen for seen in self.history(kind)}
+        items = {item["metadata"]["uid"]: item | {"kind": kind, "apiVersion": GROUPS[kind]} for item in answer["items"]}
+        now, changes = time.monotonic(), []
+        for uid, item in items.items():
+            before = known.get(uid)
+            if before is None or before.version != int(item["metadata"]["resourceVersion"]):
+                changes.append(Seen(now, "MODIFIED" if before else "ADDED", item))
+        ended = [seen for uid, seen in known.items() if uid not in items and seen.type != "DELETED"]
+        # events are forgotten after an hour
+        changes += [Seen(now, "DELETED", seen.object) for seen in ended if kind != "Event"]
+        for seen in changes:
+            self.add(seen)
+        if blind_since and changes and kind != "Event":
+            with self._changed:
+                self._missed.append(
+                    f"for {now - blind_since:.0f} s no {kind} was seen; of {len(changes)} only the end is known"
+                )
+        return str(answer["metadata"]["resourceVersion"])
+
+    def _path(self, kind: str) -> str:
+        return self._rest.resource(kind, GROUPS[kind]).path(self._namespace)
+
     def _stream(self, kind: str, last: str) -> Iterator[Seen]:
-        path = self._rest.resource(kind, GROUPS[kind]).path(self._namespace)
-        for event in self._rest.watch(path, resourceVersion=last):
+        path = self._path(kind)
+        for event in self._rest.watch(path, resourceVersion=last, allowWatchBookmarks="true"):
             if event["type"] == "ERROR":  # the server no longer knows what came after `last`
-                raise Problem(str(event["object"].get("message")), where=path, then="watch from now on")
+                raise Problem(str(event["object"].get("message")), where=path, then="look what is there")
             yield Seen(time.monotonic(), event["type"], event["object"])

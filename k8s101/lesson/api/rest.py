@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -141,7 +142,9 @@ class Rest:
             for item in self.resources:
                 if word.lower() in item.names and group_version in ("", item.group_version):
                     return item
-        raise Problem(f"the cluster knows no kind {word!r}", where=self.client.configuration.host, then="k8s101 status")
+        near = get_close_matches(word.lower(), sorted({name for item in self.resources for name in item.names}), 1)
+        then = f"did you mean {near[0]}?" if near else "kubectl api-resources"
+        raise Problem(f"the cluster knows no kind {word!r}", where=self.client.configuration.host, then=then)
 
     def get(self, word: str, name: str, namespace: str) -> Object | None:
         """Return one object, or None if there is none of this name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +117,11 @@ class Api:
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Return the lesson's objects of a kind, sorted by name."""
         return self.rest.list(kind, self.namespace, selector)
+
+    def nearest(self, kind: str, name: str) -> str:
+        """Return the name of the lesson's object of a kind that is most like another name, empty without one."""
+        names = [str(item["metadata"]["name"]) for item in self.list(kind)]
+        return next(iter(get_close_matches(name, names, 1, 0.4)), "")
 
     def manifest(self, name: str) -> Path:
         """Find a manifest of this lesson, or one that all lessons share.

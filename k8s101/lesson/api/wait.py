@@ -11,13 +11,21 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from k8s101.errors import Problem
-from k8s101.lesson.api.diagnose import cause, pods_of, ready_endpoints, stuck
+from k8s101.lesson.api.diagnose import cause, held_up, pods_of, ready_endpoints, stuck
 from k8s101.lesson.api.names import condition, ready, tidy
 from k8s101.lesson.api.reach import answers
 from k8s101.lesson.api.rest import Object
-from k8s101.lesson.api.session import current, split
+from k8s101.lesson.api.session import Api, current, split
 
 INTERVAL_SECONDS = 0.1
+HELD_UP_SECONDS = 3
+"""How long it must look hopeless before a wait ends: what is made in the same moment may only just be on its way."""
+
+UNKNOWN_SECONDS = 5
+"""How long something that is not there is waited for when another thing has nearly the same name."""
+
+MADE_BY_OTHERS = ("Pod", "ReplicaSet", "Job", "EndpointSlice", "Event", "Node")
+"""Kinds whose objects controllers and machines make, with names that resemble each other."""
 
 Test = Callable[[Object | None], str | None]
 """Given the object, or None if there is none: what holds now, in words, or None to wait on."""
@@ -38,18 +46,30 @@ def wait_for(target: str, until: str, timeout: float = 60) -> None:
         Problem: the deadline passed; it names the cause that the cluster reports.
     """
     test = _test(until)
-    words = poll(target, test, timeout, until)
+    ready = until in ("rolled out", "Available", "Ready", "Complete", "answers") or "endpoint" in until
+    words = poll(target, test, timeout, until, ready=ready)
     print(f"{tidy(target)} {words}")
 
 
-def poll(target: str, test: Test, timeout: float, until: str) -> str:
-    """Look at an object again and again until the test is content; return its words."""
+def poll(target: str, test: Test, timeout: float, until: str, *, ready: bool = False) -> str:
+    """Look at an object again and again until the test is content; return its words.
+
+    Args:
+        target: `kind/name`.
+        test: what is waited for.
+        timeout: seconds; three times as many on the slow guest.
+        until: what is waited for, in words.
+        ready: whether Pods must get ready for that, so that the wait ends when they plainly cannot.
+
+    Raises:
+        Problem: the deadline passed, or nothing can come of it; it names the cause that the cluster reports.
+    """
     api = current()
     split(target)
     timeout *= api.patience
-    deadline = time.monotonic() + timeout
+    began = good = time.monotonic()
     item: Object | None = None
-    while time.monotonic() < deadline:
+    while (now := time.monotonic()) < began + timeout:
         try:
             item = api.get(target)
         except (ApiException, HTTPError) as error:
@@ -58,10 +78,29 @@ def poll(target: str, test: Test, timeout: float, until: str) -> str:
         else:
             if words := test(item):
                 return words
+            if item is None and now > began + UNKNOWN_SECONDS:
+                _refuse_unknown(api, target)
+            if not ready or item is None or not held_up(api, item):
+                good = now
+            elif now > good + HELD_UP_SECONDS:
+                break
         time.sleep(INTERVAL_SECONDS)
-    found = f"{target} is not {until} after {timeout:g} s"
     reason = cause(api, item) if item else "there is no such object"
-    raise Problem(f"{found}: {reason}", where=f"namespace {api.namespace}", then=f'kubectl("describe {target}")')
+    after = f"after {timeout:g} s" if now >= began + timeout else "and will not be"
+    raise Problem(
+        f"{target} is not {until} {after}: {reason}",
+        where=f"namespace {api.namespace}",
+        then=f'kubectl("describe {target}")',
+    )
+
+
+def _refuse_unknown(api: Api, target: str) -> None:
+    """End a wait for something that is not there, but whose name is nearly that of another."""
+    kind, name = split(target)
+    if api.rest.resource(kind).kind not in MADE_BY_OTHERS and (near := api.nearest(kind, name)):
+        raise Problem(
+            f"there is no {target}", where=f"namespace {api.namespace}", then=f'did you mean "{kind}/{near}"?'
+        )
 
 
 def settled(target: str, timeout: float = 60) -> str | None:
@@ -70,11 +109,17 @@ def settled(target: str, timeout: float = 60) -> str | None:
     Returns:
         The cause if they are not ready, else None.
     """
+    fine = time.monotonic()
 
     def ended(item: Object | None) -> str | None:
-        if item is not None and stuck(current(), item):
+        nonlocal fine
+        if (words := rolled_out(item)) or item is None:
+            return words
+        if stuck(current(), item):
             return "stuck"
-        return rolled_out(item)
+        if not held_up(current(), item):
+            fine = time.monotonic()
+        return "stuck" if time.monotonic() > fine + HELD_UP_SECONDS else None
 
     try:
         well = poll(target, ended, timeout, "rolled out") != "stuck"

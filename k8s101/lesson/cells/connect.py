@@ -14,7 +14,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from k8s101.cluster.facade import cluster
-from k8s101.cluster.facade.client import LABEL, client_configuration
+from k8s101.cluster.facade.client import LABEL, client_configuration, proxy_of
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 from k8s101.lesson.api import environment, friendly
@@ -23,10 +23,14 @@ from k8s101.lesson.api.recorder import Recorder
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api, interactive, make_current
 from k8s101.lesson.cells import files, needs
+from k8s101.lesson.cells.turns import Turn
 from k8s101.lesson.quiz import progress
 
 READY_SECONDS = 60
 FRESH_SECONDS = 60
+HELD_SECONDS = 8
+"""After so long a namespace that does not go is looked into; on real nodes one with Pods is gone after four."""
+
 CONNECTIONS = 32
 """More than a lesson's watches and questions use at the same time; beyond it the client writes warnings."""
 
@@ -61,10 +65,15 @@ def connect(slug: str) -> Api:
     friendly.install_all()
     needs.register()
     folder = enter(api)
+    turn = Turn(settings, slug)
+    other = turn.take()
+    turn.watch()
     if interactive():
         progress.record(slug, "open", "lesson", "opened")
     print(f"cluster k8s101 · {version} · {nodes} nodes ready · namespace {api.namespace} (fresh)")
     print(f"your files: work/{folder.name} · kubectl here and in a terminal uses this namespace")
+    if other:
+        print(other)
     return api
 
 
@@ -130,7 +139,9 @@ def _client(kubeconfig: Path) -> ApiClient:
             where=str(kubeconfig),
             then="k8s101 up (as the user who runs the notebooks, through sudo)",
         ) from None
-    configuration.proxy = None
+    # the machine's proxies are not for the cluster; one that its kubeconfig names is, whatever NO_PROXY says
+    configuration.proxy = proxy_of(kubeconfig)
+    configuration.no_proxy = None
     configuration.connection_pool_maxsize = CONNECTIONS
     # the lessons' own waits try again, and say what for; the client would do so with warnings
     configuration.retries = Retry(connect=0, read=0, other=0)
@@ -209,9 +220,13 @@ def drop_namespace(api: Api, old: Object, label: dict[str, str]) -> None:
 
 
 def _until(api: Api, what: str, test: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + FRESH_SECONDS
+    began = looked = time.monotonic()
     while not test():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > looked + HELD_SECONDS * api.patience:
+            cluster.Cluster(api.settings).refuse_held(api.namespace)
+            looked = time.monotonic()
+        if now > began + FRESH_SECONDS:
             raise Problem(
                 f"namespace {api.namespace} is not {what} after {FRESH_SECONDS} s: {_blockers(api)}",
                 where=api.client.configuration.host,

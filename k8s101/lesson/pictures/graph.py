@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from k8s101.errors import Problem
 from k8s101.lesson.api.names import pod_state, ready, revision, short, version
 from k8s101.lesson.api.rest import Object
-from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.session import Api, split
 
 COLUMNS = (
     ("CronJob",),
@@ -180,7 +180,10 @@ def find(api: Api, graph: Graph, reference: str) -> str:
     """
     item = api.get(reference)
     if item is None or item["metadata"]["uid"] not in graph.nodes:
-        raise Problem(f"there is no {reference} to draw", where=f"namespace {api.namespace}", then='show("all")')
+        kind, name = split(reference)
+        near = "" if item else api.nearest(kind, name)
+        then = f'did you mean "{kind}/{near}"?' if near else 'show("all")'
+        raise Problem(f"there is no {reference} to draw", where=f"namespace {api.namespace}", then=then)
     return str(item["metadata"]["uid"])
 
 

@@ -53,6 +53,8 @@ def timeline(reference: str) -> Picture:
             then="name a Deployment or Pod",
         )
     api.recorder.catch_up()
+    for gap in api.recorder.missed():
+        print(f"the recording has a gap: {gap}")
     if item["kind"] == "Pod":
         return _life_of(api.recorder, item)
     replacement = last_replacement(api.recorder, item)
