@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from k8s101 import utf8
 from k8s101.cluster.access import probe
 from k8s101.cluster.backends import kinds
 from k8s101.cluster.facade import adopt, dryrun, extras, part, place, selfcheck
@@ -31,6 +32,11 @@ NO_CLUSTER = "there is no cluster"
 
 class Commands(click.Group):
     """A group whose commands end with a three-part message instead of a traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run with UTF-8, whatever the locale."""
+        utf8.ensure()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; exit 1 on a problem, 130 on Ctrl-C."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,13 @@ from types import FrameType
 
 import click
 
+from k8s101 import utf8
 from k8s101.cluster.backends import kinds
 from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
 from k8s101.lesson.api.environment import STABLE
 from k8s101.lesson.cells import files
+from k8s101.notebook import server
 from k8s101.notebook.document import Tree
 from k8s101.notebook.environment import teach_kernels
 
@@ -120,7 +123,7 @@ def prepare(kind: str) -> str:
 
 def _all_runs() -> bool:
     """Ask the status command, whose exit code is 0 only then."""
-    command = [sys.executable, "-m", "k8s101.cli", "status"]
+    command = [sys.executable, "-P", "-m", "k8s101.cli", "status"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -128,7 +131,7 @@ def _up(kind: str) -> None:
     settings = {name: value for name, value in os.environ.items() if name.startswith("K8S101_")}
     # sudo may forget the environment; root must find the cache that this user filled
     settings["K8S101_CACHE"] = str(cache_dir())
-    command = [sys.executable, "-m", "k8s101.cli", "up", "--no-check"]
+    command = [sys.executable, "-P", "-m", "k8s101.cli", "up", "--no-check"]
     command += ["--backend", kind] if kinds.BACKENDS[kind].TRAITS.ours else []
     if _needs_sudo(kind):
         click.echo("The cluster is started with sudo; JupyterLab and the notebooks run as you.", err=True)
@@ -205,6 +208,8 @@ def run_jupyter(tree: Tree, port: int, *, browser: bool, options: Sequence[str] 
     )
     ends = {name: signal.signal(name, _interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        if info := server.said(child):
+            click.echo(server.address(info, landing(tree)))
         code = child.wait()
     except KeyboardInterrupt:
         _end(child)
@@ -238,32 +243,43 @@ def jupyter_command(tree: Tree, port: int, *, browser: bool, options: Sequence[s
         browser: whether to open it in a browser.
         options: more options of JupyterLab.
     """
-    copies = sorted(tree.work.glob("[0-9][0-9]-*.ipynb"))
-    first = f"/tree/{copies[0].relative_to(tree.root)}" if copies else ""
     return [
         *(sys.executable, "-m", "jupyterlab"),
-        # its address and token are shown at every level
         *("--log-level=ERROR", "--LabApp.log_level=ERROR"),
         # other users of this machine can reach loopback too
         "--KernelManager.transport_encryption=auto",
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.open_browser={browser}"),
+        # a learner may have set that a taken port ends it
+        "--ServerApp.port_retries=50",
         f"--ServerApp.root_dir={tree.root}",
-        f"--FileContentsManager.preferred_dir={tree.work if copies else tree.root}",
-        # a workspace of its own leaves the learner's other tabs alone
-        f"--LabApp.default_url=/lab/workspaces/k8s101{first}",
+        f"--FileContentsManager.preferred_dir={tree.work if _copies(tree) else tree.root}",
+        f"--LabApp.default_url={landing(tree)}",
         *(["--allow-root"] if os.getuid() == 0 else []),
         *options,
     ]
+
+
+def landing(tree: Tree) -> str:
+    """Return the path of the first notebook, in a workspace of its own: it leaves the learner's other tabs alone."""
+    copies = _copies(tree)
+    return "/lab/workspaces/k8s101" + (f"/tree/{copies[0].relative_to(tree.root)}" if copies else "")
+
+
+def _copies(tree: Tree) -> list[Path]:
+    return sorted(tree.work.glob("[0-9][0-9]-*.ipynb"))
 
 
 def jupyter_environment() -> dict[str, str]:
     """Return JupyterLab's environment, which the notebooks' kernels inherit."""
     from k8s101.cluster.facade import place
 
-    environment = {name: value for name, value in os.environ.items() if name not in (STABLE, files.WORK)}
+    kept = {name: value for name, value in os.environ.items() if name not in (STABLE, files.WORK)}
+    environment = utf8.for_children(kept)
     config = [str(JUPYTER_CONFIG), environment.get("JUPYTER_CONFIG_PATH", "")]
     return environment | {
         "K8S101_INTERACTIVE": "1",
+        # one that we know, also where a password is set; Jupyter itself shows an address only for its own token
+        "JUPYTER_TOKEN": environment.get("JUPYTER_TOKEN") or secrets.token_hex(24),
         "KUBECONFIG": str(place.state_dir() / "kubeconfig"),  # a learner's own cluster must never be reached
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, config)),
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel before one of the same name in the home directory

@@ -18,8 +18,8 @@ from k8s101.errors import Problem
 LONGEST_STATE = 80
 """In bytes: a Unix socket below it must fit into 107, with what the supervisor adds to its name."""
 
-PLAIN_PATH = re.compile(r"[\w /.@%+=~-]+")
-"""Others are separators in options of mounts and in flags."""
+PLAIN_PATH = re.compile(r"[\w /.@+=~-]+")
+"""Others are separators in options of mounts and in flags, or stand for something in configuration files."""
 
 FREE_MIB = 400
 """Space that a cluster takes soon after its start."""
@@ -73,7 +73,8 @@ def make_lessons(settings: Settings) -> None:
 
 
 def _check_place(state: Path) -> None:
-    other = "K8S101_STATE=/tmp/k8s101-$USER k8s101 up, with the same variable for every other command"
+    # names from a directory service have what a path must not have
+    other = "export K8S101_STATE=/tmp/k8s101-$(id -u), for every command, then k8s101 up"
     if len(os.fsencode(state)) > LONGEST_STATE:
         raise Problem("the path of the state directory is too long for a Unix socket", where=str(state), then=other)
     if not PLAIN_PATH.fullmatch(str(state)):

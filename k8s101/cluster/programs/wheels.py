@@ -24,7 +24,7 @@ def fetch(requirements: Path, place: Path, *, found: str, then: str) -> None:
     Raises:
         Problem: pip could not get it, or got another one.
     """
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    pip = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
     pip += ["--require-hashes", "--requirement", str(requirements), "--target", str(place)]
     answer = subprocess.run(pip, capture_output=True, text=True)
     if answer.returncode != 0:

@@ -3,4 +3,4 @@
 import sys
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  given by Jupyter
-c.ServerApp.terminado_settings = {"shell_command": [sys.executable, "-m", "k8s101.cli", "shell"]}
+c.ServerApp.terminado_settings = {"shell_command": [sys.executable, "-P", "-m", "k8s101.cli", "shell"]}
