@@ -90,8 +90,14 @@ def waiting(pod: Object) -> Object:
     for entry in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         found = entry.get("state", {}).get("waiting", {})
         if found.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
-            image = next((one["image"] for one in containers if one["name"] == entry["name"]), "")
+            spec = pod.get("spec", {})
+            containers = [*spec.get("initContainers", []), *spec.get("containers", [])]
+            image = next((one["image"] for one in containers if one["name"] == entry.get("name")), "")
             ended = entry.get("lastState", {}).get("terminated", {})
-            return found | {"name": entry["name"], "image": image, "alone": len(containers) == 1, "ended": ended}
+            return found | {
+                "name": entry.get("name", ""),
+                "image": image,
+                "alone": len(containers) == 1,
+                "ended": ended,
+            }
     return {}
