@@ -157,14 +157,14 @@ def _has_link() -> bool:
     return any(link["ifname"] == HOST_LINK for link in query("link", "show"))
 
 
-def _rules() -> list[dict]:
+def _rules() -> list[dict[str, Any]]:
     try:
         return query("-4", "rule", "show")
     except subprocess.CalledProcessError:
         return []  # a kernel without policy rules follows its routes only
 
 
-def _target(rule: dict) -> str:
+def _target(rule: dict[str, Any]) -> str:
     return f"{rule['dst']}/{rule['dstlen']}" if "dst" in rule and "dstlen" in rule else rule.get("dst", "all")
 
 

@@ -88,7 +88,7 @@ def waiting(pod: Object) -> Object:
     """Return for what the first container in trouble waits (name, image, reason, message …), empty if there is none."""
     status = pod.get("status", {})
     for entry in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        found = entry.get("state", {}).get("waiting", {})
+        found: Object = entry.get("state", {}).get("waiting", {})
         if found.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             spec = pod.get("spec", {})
             containers = [*spec.get("initContainers", []), *spec.get("containers", [])]

@@ -78,7 +78,7 @@ class Turn:
         """Let each cell of the running notebook look first whether the lesson is still this process's."""
         from IPython import get_ipython
 
-        shell = get_ipython()  # type: ignore[no-untyped-call]
+        shell = get_ipython()
         if shell is None:
             return
         for known in [entry for entry in shell.events.callbacks["pre_run_cell"] if entry.__name__ == _NAME]:
