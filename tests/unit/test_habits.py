@@ -122,3 +122,31 @@ def test_scripts_heed_nobodys_habits(project: Path, command: list[str]) -> None:
     assert not names & (python | pip | {"BASH_ENV", "CDPATH"})
     if "setup" in " ".join(command):
         assert "PIP_USER=no" in lines
+
+
+def test_a_pip_conf_leads_to_packages_but_not_elsewhere_with_them(project: Path) -> None:
+    witness = project.parent / "witness"
+    (project.parent / ".config/pip").mkdir(parents=True)
+    (project.parent / ".config/pip/pip.conf").write_text(
+        "[global]\nindex-url = https://pypi.example\nextra-index-url =\n  https://one.example\n  https://two.example\n"
+        "user = yes\ntimeout = 5\n[install]\ntarget = /nonexistent\nconstraint = /nonexistent\ntimeout = 9\n"
+    )
+    pip = project / "venv/bin/pip"
+    pip.write_text(
+        f'#!/bin/sh\n[ "$1" != config ] || exec {sys.executable} -m pip "$@"\n{WITNESS.partition(chr(10))[2]}'
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(project.parent), "WITNESS": str(witness), "PIP_TIMEOUT": "7"}
+    command = ["scripts/setup", "python3", "venv"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    seen = {line for line in witness.read_text().splitlines() if line.startswith("PIP_")}
+    wanted = {
+        "PIP_CONFIG_FILE=/dev/null",
+        "PIP_EXTRA_INDEX_URL=https://one.example https://two.example",
+        "PIP_INDEX_URL=https://pypi.example",
+        "PIP_TIMEOUT=7",
+        "PIP_USER=no",
+    }
+    # this machine's own file may say more
+    assert wanted <= seen
+    assert not {line.partition("=")[0] for line in seen} & {"PIP_TARGET", "PIP_CONSTRAINT"}
