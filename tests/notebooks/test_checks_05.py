@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl
-from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import clear, last_line, lesson, outcome
+from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
+from k8s101.notebook.document import cells, read
+from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
-HERE = "worker-3"
+FILES = MANIFESTS / "05-scheduling"
+RESERVED, SHUT = "worker-3", "worker-2"
+"""The nodes that the page's cells choose: the last one, and the second."""
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def cell(name: str) -> str:
+    """Return the commands of a cell of the page."""
+    page = read(ROOT / "notebooks" / "05-scheduling.ipynb")
+    source = next(found.source for found in cells(page) if found.id == name)
+    assert source.startswith("%%bash")
+    return str(source).split("\n", 1)[1]
+
+
+def changed(file: str, *changes: tuple[str, str]) -> None:
+    """Apply a manifest of the lesson, changed like this."""
+    text = (FILES / file).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
+
+
+def open_nodes(api: Api) -> None:
+    """Put the nodes back, as the page's clean-up does."""
+    for node in (RESERVED, SHUT):
+        body = {"metadata": {"labels": {"hardware": None}}, "spec": {"taints": None, "unschedulable": None}}
+        api.core.patch_node(node, body)
 
 
 @pytest.fixture(scope="module")
@@ -27,152 +59,178 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     clear(opened, "deployments", "poddisruptionbudgets")
-    opened.core.patch_node(HERE, {"metadata": {"labels": {"dedicated": None}}, "spec": {"taints": None}})
+    open_nodes(opened)
 
 
 @pytest.fixture
-def kept(api: Api) -> Api:
-    """The last node kept for lab, as the exercise does it."""
-    kubectl(f"taint node {HERE} dedicated=lab:NoSchedule")
-    kubectl(f"label node {HERE} dedicated=lab")
+def reserved(api: Api) -> Api:
+    """The last node kept for the video team, as the task asks for."""
+    bash(f"kubectl label node {RESERVED} hardware=gpu\nkubectl taint node {RESERVED} team=video:NoSchedule")
     return api
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
-    assert last_line(api, "lab") == "○ not attempted: there is no Deployment lab yet"
-    assert last_line(api, "vote") == "○ not attempted: there is no Deployment vote yet"
+    for name in ("render", "vote", "depot"):
+        assert last_line(api, name) == f"○ not attempted: there is no Deployment {name} yet"
 
 
-def lab(api: Api, key: str = "dedicated", effect: str = "NoSchedule", label: str = "dedicated") -> str:
-    apply("lab.yaml", key=key, effect=effect, label=label)
-    return last_line(api, "lab")
+TOLERATIONS = "      tolerations: [{key: team, operator: Equal, value: video, effect: NoSchedule}]   # opens the node\n"
+SELECTOR = "      nodeSelector: {hardware: gpu}                                                   # leads there\n"
 
 
-@pytest.mark.alone
-def test_the_lab_of_the_solution_passes(kept: Api) -> None:
-    assert lab(kept) == f"✓ all run on {HERE}, and only they may"
+def test_the_render_of_the_solution_passes(api: Api) -> None:
+    bash(cell("05-exercise-1-solution"))
+    assert_passes(api, "render")
 
 
-@pytest.mark.alone
-def test_another_way_onto_the_node_passes_too(kept: Api) -> None:
-    required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "dedicated", "operator": "Exists"}]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
-    apply(deployment("lab", 2, affinity=affinity, tolerations=[{"operator": "Exists"}]))
-    assert outcome(kept, "lab").passed
+def test_another_way_onto_the_node_passes_too(reserved: Api) -> None:
+    affinity = """      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms: [{matchExpressions: [{key: hardware, operator: Exists}]}]
+"""
+    changed("solution-render.yaml", (SELECTOR, affinity), ("operator: Equal, value: video", "operator: Exists"))
+    assert_passes(reserved, "render")
 
 
-@pytest.mark.alone
-def test_a_toleration_alone_is_told_so(kept: Api) -> None:
-    # ten copies: at least one of them finds another node better
-    apply(deployment("lab", 10, tolerations=[{"key": "dedicated", "operator": "Exists"}]))
-    line = last_line(kept, "lab")
+def test_a_toleration_alone_is_told_so(reserved: Api) -> None:
+    # the reserved node is the fullest, so that at least one of the two finds another node better
+    bash(f"kubectl taint node {RESERVED} team- > /dev/null")
+    changed("busy.yaml", ("replicas: 4", "replicas: 1"), ("spec:\n      cont", f"spec:\n{SELECTOR}      cont"))
+    bash(f"kubectl taint node {RESERVED} team=video:NoSchedule")
+    changed("solution-render.yaml", (SELECTOR, ""))
+    line = last_line(reserved, "render")
     assert line.startswith("✗ not yet: some run on worker-")
-    assert line.endswith("a toleration lets a Pod onto the kept node, it does not send it there")
+    assert line.endswith("a toleration opens the reserved node, it does not lead there")
 
 
-@pytest.mark.alone
+def test_neither_of_both_is_told_so(reserved: Api) -> None:
+    changed("solution-render.yaml", (SELECTOR, ""), (TOLERATIONS, ""))
+    assert last_line(reserved, "render").endswith("nothing leads them away")
+
+
 @pytest.mark.parametrize(
-    ("wrong", "cause"),
+    ("change", "cause"),
     [
-        ({"effect": "NoExecute"}, "1 node(s) had untolerated taint(s)"),
-        ({"key": "lab"}, "1 node(s) had untolerated taint(s)"),
-        ({"label": "disk"}, "3 node(s) didn't match Pod's node affinity/selector"),
+        ((TOLERATIONS, ""), "1 node(s) had untolerated taint(s)"),
+        (("value: video", "value: lab"), "1 node(s) had untolerated taint(s)"),
+        (("hardware: gpu", "hardware: cpu"), "3 node(s) didn't match Pod's node affinity/selector"),
     ],
+    ids=["no toleration", "another value", "another label"],
 )
-def test_the_schedulers_reason_is_told(kept: Api, wrong: dict[str, str], cause: str) -> None:
-    line = lab(kept, **wrong)
-    assert line.startswith("✗ not yet: Pod lab-… is on no node: 0/3 nodes are available")
+def test_the_schedulers_reason_is_told(reserved: Api, change: tuple[str, str], cause: str) -> None:
+    changed("solution-render.yaml", change)
+    line = last_line(reserved, "render")
+    assert line.startswith("✗ not yet: Pod render-… is on no node: 0/3 nodes are available")
     assert cause in line
 
 
-@pytest.mark.alone
-def test_a_node_without_the_taint_is_told_so(api: Api) -> None:
-    kubectl(f"label node {HERE} dedicated=lab")
-    assert lab(api) == "✗ not yet: no node is kept for lab: none has the taint dedicated"
-
-
-def deployment(name: str, replicas: int = 4, release: str = "1.1.0", resources: object = None, **spec: object) -> str:
-    """Return a Deployment as JSON, which is YAML too."""
-    labels = {"app": name}
-    image = f"k8s101.test/hello:{release}"
-    pod = {"containers": [{"name": name, "image": image, "resources": resources or {}}], **spec}
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    body = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-    return json.dumps(
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": body}, indent=1
-    )
-
-
-def budget(app: str = "vote", **how: int) -> str:
-    spec = {"selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": [app]}]}, **how}
-    metadata = {"name": "vote"}
-    body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
-    return json.dumps(body, indent=1)
-
-
-EXACT = {"limits": {"cpu": "50m", "memory": "32Mi"}}
-SPREAD = [
-    {
-        "topologyKey": "kubernetes.io/hostname",
-        "maxSkew": 1,
-        "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": {"app": "vote"}},
-    }
-]
-
-
-def vote(release: str = "1.1.0", replicas: int = 4, resources: object = EXACT, **spec: object) -> str:
-    return deployment("vote", replicas, release, resources, **({"topologySpreadConstraints": SPREAD} | spec))
+def test_a_node_that_is_not_reserved_is_told(api: Api) -> None:
+    bash(f"kubectl label node {RESERVED} hardware=gpu\nkubectl apply -f solution-render.yaml")
+    assert last_line(api, "render") == "✗ not yet: no node has the taint team=video:NoSchedule"
 
 
 def test_the_vote_of_the_solution_passes(api: Api) -> None:
-    apply("solution-vote.yaml")
-    found = outcome(api, "vote")
-    assert found.passed, list(found.lines())
+    bash(cell("05-exercise-2-solution"))
+    assert_passes(api, "vote")
+
+
+APART = """      affinity:
+        podAntiAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: vote}}}
+"""
+SPREAD = (
+    (FILES / "solution-vote.yaml").read_text().partition("spec:\n      topology")[2].partition("      containers")[0]
+)
+SPREAD = f"      topology{SPREAD}"
 
 
 def test_another_way_to_the_same_passes_too(api: Api) -> None:
-    apply(vote())
-    apply(budget(minAvailable=3))
-    found = outcome(api, "vote")
-    assert found.passed, list(found.lines())
+    changed("solution-vote.yaml", (SPREAD, APART), ("maxUnavailable: 1", "minAvailable: 3"))
+    assert_passes(api, "vote")
+
+
+NO_BUDGET = "no budget covers them: a drain may evict all Pods of a node at once"
 
 
 @pytest.mark.parametrize(
-    ("manifest", "line"),
+    ("changes", "line"),
     [
-        (vote(replicas=3), "there are 3 Pods, the task wants 4"),
-        (vote(release="1.0.0"), "they run 1.0.0, the task wants 1.1.0"),
-        (vote(topologySpreadConstraints=[], nodeName="worker-1"), "none runs on worker-2, worker-3"),
+        ([("replicas: 4", "replicas: 3")], "there are 3 Pods, the task asks for 4"),
+        ([("hello:1.1.0", "hello:1.0.0")], "its Pods run 1.0.0, the task wants 1.1.0"),
+        ([(SPREAD, f"      nodeSelector: {{kubernetes.io/hostname: {SHUT}}}\n")], "none runs on worker-1, worker-3"),
         (
-            vote(resources={"requests": {"cpu": "10m"}, **EXACT}),
+            [("            limits:", "            requests: {cpu: 10m}\n            limits:")],
             "they are Burstable: a request of CPU or memory differs from its limit, or a limit is missing",
         ),
-        (vote(), "no budget covers them: a drain may take all Pods of a node at once"),
+        ([("maxUnavailable: 1", "minAvailable: 4")], "budget vote allows no disruption: their nodes could never be "),
+        ([("maxUnavailable: 1", "maxUnavailable: 2")], "budget vote lets 2 Pods go at the same time"),
+        (
+            [("1\n  selector:\n    matchLabels: {app: vote}", "1\n  selector:\n    matchLabels: {app: votes}")],
+            NO_BUDGET,
+        ),
     ],
-    ids=["three", "another release", "on one node", "Burstable", "no budget"],
+    ids=["three", "another release", "on one node", "Burstable", "none may go", "two may go", "another label"],
 )
-def test_what_is_wrong_with_vote_is_told(api: Api, manifest: str, line: str) -> None:
-    apply(manifest)
-    assert last_line(api, "vote") == f"✗ not yet: {line}"
+def test_what_is_wrong_with_vote_is_told(api: Api, changes: list[tuple[str, str]], line: str) -> None:
+    changed("solution-vote.yaml", *changes)
+    assert last_line(api, "vote").startswith(f"✗ not yet: {line}")
 
 
-@pytest.mark.parametrize(
-    ("wrong", "line"),
-    [
-        (budget(minAvailable=4), "budget vote lets no Pod go: their nodes could never be drained"),
-        (budget(maxUnavailable=2), "budget vote lets 2 Pods go at the same time"),
-        (budget(app="votes", maxUnavailable=1), "no budget covers them: a drain may take all Pods of a node at once"),
-    ],
-    ids=["none may go", "two may go", "another label"],
-)
-def test_what_is_wrong_with_the_budget_is_told(api: Api, wrong: str, line: str) -> None:
-    apply(vote())
-    apply(wrong)
-    assert last_line(api, "vote") == f"✗ not yet: {line}"
+def test_copies_that_are_spread_by_luck_are_told(api: Api) -> None:
+    changed("solution-vote.yaml", (SPREAD, ""))
+    assert "they are spread by luck" in last_line(api, "vote")
 
 
-@pytest.mark.alone
 def test_the_cause_is_named_when_vote_does_not_fit(api: Api) -> None:
-    apply(vote(resources={"limits": {"cpu": "900m", "memory": "32Mi"}}))
+    changed("solution-vote.yaml", ("cpu: 50m", "cpu: 900m"))
     assert "Insufficient cpu" in last_line(api, "vote")
+
+
+@pytest.fixture
+def depot(api: Api) -> Api:
+    """The fault of exercise 3, as the page prepares it."""
+    bash(cell("05-exercise-3-fault"))
+    return api
+
+
+def test_the_repair_of_the_solution_passes(depot: Api) -> None:
+    assert last_line(depot, "depot") == "○ not attempted: depot and the nodes are as your colleague left them"
+    bash(cell("05-exercise-3-solution"))
+    assert_passes(depot, "depot")
+
+
+def test_half_a_repair_is_told_so(depot: Api) -> None:
+    bash(f"kubectl uncordon {SHUT}")
+    assert last_line(depot, "depot") == (
+        "✗ not yet: 2 of 3 Pods are ready: one reason is away, and now the scheduler gives another"
+    )
+
+
+def test_the_other_half_is_told_so_without_the_cause(depot: Api) -> None:
+    bash(f"kubectl taint node {SHUT} maintenance-")
+    assert last_line(depot, "depot") == "✗ not yet: 2 of 3 Pods are ready: one still waits"
+
+
+def test_fewer_copies_are_no_repair(depot: Api) -> None:
+    bash("kubectl scale deployment/depot --replicas=2")
+    assert last_line(depot, "depot") == "✗ not yet: depot asks for 2 Pods; it had three"
+
+
+def test_giving_up_the_rule_is_no_repair(depot: Api) -> None:
+    # the rule of the old Pods keeps new ones off their nodes, so that a rollout would not end
+    bash("kubectl delete deployment/depot --cascade=foreground --timeout=60s")
+    text = (FILES / "depot.yaml").read_text()
+    rule = text[text.index("      affinity:") : text.index("      containers:")]
+    changed("depot.yaml", (rule, ""))
+    assert last_line(depot, "depot").startswith("✗ not yet: the rule that keeps its Pods apart is no longer kept")
+
+
+def test_opening_the_node_for_depot_only_is_no_repair(depot: Api) -> None:
+    tolerations = '{"spec": {"template": {"spec": {"tolerations": [{"operator": "Exists", "effect": "NoSchedule"}]}}}}'
+    bash(f"kubectl patch deployment/depot --patch '{tolerations}'")
+    bash("kubectl rollout status deployment/depot --timeout=60s")
+    line = last_line(depot, "depot")
+    assert line == f"✗ not yet: depot runs, but {SHUT} still keeps other Pods off: the next app will wait, too"

@@ -93,6 +93,19 @@ QUESTIONS = (
         "status",
     ),
     Question(
+        "completes",
+        "You may create Pods, and your manifest is correct. Who can still change the Pod, or refuse it, before it is "
+        "stored?",
+        {
+            "authentication": Option("authentication", "It only finds out who sends the request."),
+            "authorization": Option(
+                "authorization", "It says whether this user may do that, whatever the object says."
+            ),
+            "admission": Option("admission", "it completes each object and checks it, after rights have been checked"),
+        },
+        "admission",
+    ),
+    Question(
         "immutable",
         "You apply a manifest, and the answer is “field is immutable”. What has happened?",
         {
