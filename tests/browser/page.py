@@ -201,6 +201,15 @@ class Page:
         images = "Array.from(document.querySelectorAll('.jp-Notebook img'))"
         return [str(alt) for alt in self._script(f"{images}.filter(i => !i.naturalWidth).map(i => i.alt)")]
 
+    def heights(self, stream: str) -> list[int]:
+        """Return how many lines of the screen each output of a stream fills."""
+        found: list[int] = self._script(
+            f"Array.from(document.querySelectorAll('[data-mime-type=\"application/vnd.jupyter.{stream}\"] pre'), "
+            "pre => { const range = document.createRange(); range.selectNodeContents(pre); "
+            "return new Set(Array.from(range.getClientRects(), box => Math.round(box.top))).size })"
+        )
+        return found
+
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Keep a picture of the page.
 

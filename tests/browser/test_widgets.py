@@ -53,3 +53,10 @@ def test_question_is_answered_by_keyboard(write_notebook: Callable[..., Path], o
     page.screenshot(PICTURES / "question.png")
     page.step()
     assert printed(page.code_cells()[1]).split() == ["you", "said", "one", "three"]
+
+
+def test_a_wide_table_is_not_broken(write_notebook: Callable[..., Path], open_page: Callable[..., Page]) -> None:
+    page = open_page(write_notebook("wide", "print('column ' * 60)"))
+    page.run_all()
+    page.screenshot(PICTURES / "wide.png")
+    assert page.heights("stdout") == [1]

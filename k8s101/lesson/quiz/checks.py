@@ -9,6 +9,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, current, interactive
 from k8s101.lesson.quiz import progress
 from k8s101.lesson.quiz.bank import Exercise, Finding, exercise
+from k8s101.lesson.quiz.saying import say
 
 _hints_given: dict[tuple[str, str], int] = {}
 
@@ -77,7 +78,7 @@ def check(name: str) -> None:
     api = current()
     outcome = examine(api, exercise(api.slug, name))
     for line in outcome.lines():
-        print(line)
+        say(line)
     if interactive():
         progress.record(api.slug, "check", name, outcome.word)
         if not outcome.passed:
@@ -103,6 +104,6 @@ def hint(name: str) -> None:
     hints = exercise(api.slug, name).hints
     step = min(_hints_given.get((api.slug, name), 0) + 1, len(hints))
     _hints_given[api.slug, name] = step
-    print(f"hint {step} of {len(hints)}: {hints[step - 1]}")
+    say(f"hint {step} of {len(hints)}: {hints[step - 1]}")
     if interactive():
         progress.record(api.slug, "hint", name, str(step))

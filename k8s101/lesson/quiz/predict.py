@@ -6,6 +6,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, current, interactive
 from k8s101.lesson.quiz import progress
 from k8s101.lesson.quiz.bank import Before, Question, question
+from k8s101.lesson.quiz.saying import say
 
 
 class Prediction:
@@ -50,7 +51,7 @@ class Prediction:
         if self._right is None:
             self._right = self.question.answer(self._before, self._api)
         right = self._right
-        print(verdict(self.question, right, self.chosen))
+        say(verdict(self.question, right, self.chosen))
         if self.chosen is not None:
             outcome = "right" if self.chosen == right else "wrong"
             progress.record(self._api.slug, "predict", self.question.name, outcome)
@@ -123,7 +124,7 @@ def recall(*names: str) -> None:
             _ask_now(slug, asked)
         else:
             right = asked.options[asked.right]
-            print(f"{asked.text} → {right.text} · {right.feedback}")
+            say(f"{asked.text} → {right.text} · {right.feedback}")
 
 
 def _ask_now(slug: str, asked: Question) -> None:
