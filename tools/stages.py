@@ -320,9 +320,9 @@ STAGES = (
     ),
     Stage(
         "faults",
-        "full disk, taken ports, leftovers, killed commands: the same end, or a clear diagnosis",
+        "machines, habits and inputs as people have them, each a row of a table: it works, or the cause is told",
         BESIDE,
-        600,
+        1800,
         (_pytest("tests/faults"),),
         niceness=10,
         extra=True,
