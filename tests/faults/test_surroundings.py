@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ def test_damaged_settings(machine: Machine, damage: str) -> None:
     (machine.state / "settings.json").write_text(damage)
     for command in ("up", "status", "down", "reset", "logs etcd", "doctor"):
         assert_problem(machine.k8s101(*command.split()), "settings are damaged", "rm -r")
+    # as it says
+    shutil.rmtree(machine.state)
 
 
 @pytest.mark.parametrize("command", ["reset", "stop", "stop etcd", "start etcd", "logs etcd"])

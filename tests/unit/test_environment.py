@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -74,7 +75,25 @@ def test_binders_image_has_the_packages_that_builds_and_the_guest_need() -> None
     assert not missing
 
 
-@pytest.mark.parametrize("script", ["binder/postBuild", "binder/start", "scripts/lab", "scripts/setup"])
+def test_the_image_for_containers_is_binders_up_to_its_user() -> None:
+    """What differs is who runs what in the end; what is installed where does not."""
+    ours, binders = ((ROOT / path).read_text().partition("FROM ")[2] for path in ("Dockerfile", "binder/Dockerfile"))
+    same = binders.partition("USER ${NB_UID}:0")[0]
+    assert "COPY" in same and ours.startswith(same)
+
+
+def test_nothing_of_an_image_lies_in_the_home_directory() -> None:
+    text = (ROOT / "binder/Dockerfile").read_text()
+    assert not re.search(r"^(COPY|WORKDIR|ENTRYPOINT).*(HOME|/home|\"binder/)", text, re.MULTILINE)
+    assert 'ENTRYPOINT ["/opt/kubernetes-101/binder/start"]' in text
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).is_file()
+
+
+SCRIPTS = ["binder/postBuild", "binder/start", "scripts/container", "scripts/lab", "scripts/setup"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_can_run(script: str) -> None:
     path = ROOT / script
     assert os.access(path, os.X_OK)
