@@ -6,21 +6,40 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl, wait_for
-from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import last_line, lesson, outcome
+from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
+from k8s101.notebook.document import cells, read
+from tests.notebooks.checking import assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
+
+FILES = MANIFESTS / "08-services"
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def cell(name: str) -> str:
+    """Return the commands of a cell of the page."""
+    page = read(ROOT / "notebooks" / "08-services.ipynb")
+    source = next(found.source for found in cells(page) if found.id == name)
+    assert source.startswith("%%bash")
+    return str(source).split("\n", 1)[1]
 
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
     with lesson("services") as api:
-        apply("hello.yaml")
-        apply("next.yaml")
-        apply("client.yaml", name="early")
-        for target in ("deployment/hello", "deployment/next"):
-            wait_for(target, "rolled out")
+        bash(
+            """
+            kubectl apply -f hello.yaml -f client.yaml -f next.yaml
+            kubectl rollout status deployment/hello --timeout=60s
+            kubectl rollout status deployment/next --timeout=60s
+            """
+        )
         yield api
 
 
@@ -28,81 +47,126 @@ def opened() -> Iterator[Api]:
 def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
-    kubectl("delete services front shop --ignore-not-found --wait=true --timeout=60s")
+    bash("kubectl delete services front shop --ignore-not-found --timeout=60s")
 
 
-def front(kind: str = "NodePort", port: int = 80, target: int | str = "http") -> None:
-    apply("front.yaml", kind=kind, port=port, target=target)
+def changed(file: str, *changes: tuple[str, str]) -> None:
+    """Apply a file, changed like this."""
+    text = (FILES / file).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
     assert last_line(api, "front") == "○ not attempted: there is no Service front yet"
     assert last_line(api, "shop") == "○ not attempted: there is no Service shop yet"
+    assert last_line(api, "checkout") == "○ not attempted: there is no Service checkout yet"
 
 
 def test_the_way_in_of_the_solution_passes(api: Api) -> None:
-    front()
-    found = outcome(api, "front")
-    assert found.passed, list(found.lines())
+    bash(cell("08-exercise-1-solution"))
+    assert_passes(api, "front")
 
 
-@pytest.mark.alone
 def test_another_way_in_passes_too(api: Api) -> None:
-    kubectl("expose deployment hello --name=front --type=LoadBalancer --port=80 --target-port=8000")
-    found = outcome(api, "front")
-    assert found.passed, list(found.lines())
+    changed("solution-front.yaml", ("NodePort", "LoadBalancer"), ("targetPort: http", "targetPort: 8000"))
+    assert_passes(api, "front")
 
 
 @pytest.mark.parametrize(
-    ("wrong", "line"),
+    ("change", "line"),
     [
-        ({"kind": "ClusterIP"}, "front is a ClusterIP: no node opens a port for it"),
-        ({"target": 80}, "front sends requests to port 80 of its Pods, where nobody listens; hello listens on 8000"),
-        ({"port": 8000}, "front listens on port 8000, the task asks for 80"),
+        (("type: NodePort", "type: ClusterIP"), "front is a ClusterIP: no node opens a port for it"),
+        (
+            ("targetPort: http", "targetPort: 8080"),
+            "front sends requests to port 8080 of its Pods, where nobody listens; hello listens on 8000",
+        ),
+        (("targetPort: http", "targetPort: web"), "no container of its Pods has a port named web"),
+        (("port: 8080", "port: 80"), "front listens on port 80, the task asks for 8080"),
+        (("nodePort: 30088", "nodePort: 30089"), "the nodes open port 30089, the task asks for 30088"),
+        (
+            ("sessionAffinity: ClientIP", "sessionAffinity: None"),
+            "the calls of one client go to any Pod: nothing keeps the client with one of them",
+        ),
+        (("app: hello", "app: front"), "Service front has no endpoints: its selector app=front matches no Pod label"),
     ],
 )
-def test_what_is_wrong_with_front_is_told(api: Api, wrong: dict[str, object], line: str) -> None:
-    front(**wrong)  # type: ignore[arg-type]
+def test_what_is_wrong_with_front_is_told(api: Api, change: tuple[str, str], line: str) -> None:
+    more = [("\n      nodePort: 30088", "")] if change[1] == "type: ClusterIP" else []
+    changed("solution-front.yaml", change, *more)
     assert last_line(api, "front") == f"✗ not yet: {line}"
 
 
-SHOP = """
-apiVersion: v1
-kind: Service
-metadata: {{name: shop}}
-spec:
-  selector: {{{selector}}}
-  ports: [{{port: {port}, targetPort: {target}}}]
-  {more}
-"""
-
-
-def shop(selector: str = "tier: web", port: int = 80, target: int | str = "http", more: str = "") -> None:
-    apply(SHOP.format(selector=selector, port=port, target=target, more=more))
-
-
 def test_the_shop_of_the_solution_passes(api: Api) -> None:
-    apply("solution-shop.yaml")
-    found = outcome(api, "shop")
-    assert found.passed, list(found.lines())
+    bash(cell("08-exercise-2-solution"))
+    assert_passes(api, "shop")
 
 
 def test_another_shop_passes_too(api: Api) -> None:
-    kubectl("expose deployment hello --name=shop --selector=tier=web --port=80 --target-port=8000 --type=NodePort")
-    found = outcome(api, "shop")
-    assert found.passed, list(found.lines())
+    bash("kubectl expose deployment hello --name=shop --selector=tier=web --port=80 --target-port=8000 --type=NodePort")
+    assert_passes(api, "shop")
 
 
 @pytest.mark.parametrize(
-    ("wrong", "line"),
+    ("change", "line"),
     [
-        ({"selector": "app: hello"}, "no Pod of next is behind shop: its selector app=hello leaves them out"),
-        ({"selector": "app: web"}, "Service shop has no endpoints: its selector app=web matches no Pod label"),
-        ({"more": "clusterIP: None"}, "it has no address: clusterIP is None"),
-        ({"port": 8000}, "it listens on port 8000, the task asks for 80"),
-        ({"target": 80}, "nobody answers: its Pods do not listen on port 80, hello listens on 8000"),
+        (("tier: web", "app: hello"), "no Pod of next is behind shop: its selector app=hello leaves them out"),
+        (("tier: web", "app: web"), "Service shop has no endpoints: its selector app=web matches no Pod label"),
+        (("spec:", "spec:\n  clusterIP: None"), "it has no address: clusterIP is None"),
+        (("port: 80", "port: 8000"), "it listens on port 8000, the task asks for 80"),
+        (
+            ("targetPort: http", "targetPort: 80"),
+            "shop sends requests to port 80 of its Pods, where nobody listens; hello listens on 8000",
+        ),
     ],
 )
-def test_what_is_wrong_with_shop_is_told(api: Api, wrong: dict[str, object], line: str) -> None:
-    shop(**wrong)  # type: ignore[arg-type]
+def test_what_is_wrong_with_shop_is_told(api: Api, change: tuple[str, str], line: str) -> None:
+    changed("solution-shop.yaml", change)
     assert last_line(api, "shop") == f"✗ not yet: {line}"
+
+
+@pytest.fixture
+def checkout(api: Api) -> Iterator[Api]:
+    """The fault of exercise 3, as the page prepares it."""
+    bash(
+        """
+        kubectl apply -f checkout.yaml
+        kubectl rollout status deployment/checkout --timeout=60s
+        kubectl rollout status deployment/checkout-mails --timeout=60s
+        """
+    )
+    yield api
+    bash("kubectl delete -f checkout.yaml --ignore-not-found --wait=false\nkubectl delete pods -l app=checkout --now")
+
+
+def select(selector: str) -> None:
+    bash(f"kubectl set selector service/checkout {selector}")
+
+
+def test_the_fault_is_not_given_away_and_several_repairs_pass(checkout: Api) -> None:
+    assert last_line(checkout, "checkout") == "○ not attempted: checkout is as your colleague left it"
+    bash("kubectl rollout restart deployment/checkout\nkubectl rollout status deployment/checkout --timeout=60s")
+    assert last_line(checkout, "checkout") == "✗ not yet: some requests are still refused"
+    bash(cell("08-exercise-3-solution"))
+    assert_passes(checkout, "checkout")
+    select("part=web")
+    assert_passes(checkout, "checkout")
+
+
+def test_what_is_no_repair_is_told(checkout: Api) -> None:
+    select("app=checkout,part=shop")
+    line = "nobody answers any more: Service checkout leads to no Pod"
+    assert last_line(checkout, "checkout") == f"✗ not yet: {line}"
+    select("part=mails")
+    assert last_line(checkout, "checkout") == "✗ not yet: some requests are still refused"
+    bash("kubectl delete service checkout")
+    line = "there is no Service checkout: its clients do not find its name"
+    assert last_line(checkout, "checkout") == f"✗ not yet: {line}"
+    bash("kubectl expose deployment checkout --port=8000")
+    line = "its clients call port 80, and it listens on 8000"
+    assert last_line(checkout, "checkout") == f"✗ not yet: {line}"
+    bash("kubectl scale deployment/checkout-mails --replicas=0")
+    line = "checkout-mails has 0 ready Pods; it had 2, and both are needed"
+    assert last_line(checkout, "checkout") == f"✗ not yet: {line}"

@@ -52,7 +52,8 @@ def quiet(progress: Progress) -> None:
 @contextmanager
 def display(console: Console | None = None) -> Iterator[Report]:
     """Show progress on standard error: one bar on a terminal, plain lines elsewhere."""
-    console = console or Console(file=sys.stderr)
+    # notebooks ask every program for colours (FORCE_COLOR), but a cell that is stored can't hold a moving bar
+    console = console or Console(file=sys.stderr, force_terminal=sys.stderr.isatty())
     if not console.is_terminal:
         yield _plain_lines(console)
         return

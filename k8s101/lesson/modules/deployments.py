@@ -220,6 +220,23 @@ QUESTIONS = (
         "replicaset",
     ),
     Question(
+        "pre-stop",
+        "A Pod with preStop keeps serving for some seconds after you delete it. What are these seconds for?",
+        {
+            "log": Option(
+                "so that they can write their logs", "A log is written while the app runs; nothing waits for it."
+            ),
+            "replacement": Option(
+                "so that the replacement can start",
+                "Nothing makes the old Pod wait for the new one; the Deployment's strategy takes care of that.",
+            ),
+            "nodes": Option(
+                "until every node knows", "requests still arrive until every node has learned that the Pod is leaving"
+            ),
+        },
+        "nodes",
+    ),
+    Question(
         "stalled",
         "A rollout of a Deployment makes no progress. What tells you?",
         {

@@ -106,6 +106,22 @@ QUESTIONS = (
         "admission",
     ),
     Question(
+        "namesakes",
+        "Two Deployments in one cluster are named hello. How can that be?",
+        {
+            "namespaces": Option(
+                "they are in different namespaces", "a name must be unique only for its kind in its namespace"
+            ),
+            "replaced": Option(
+                "the second one replaces the first", "In one namespace it would change the first. Here there are two."
+            ),
+            "suffix": Option(
+                "Kubernetes adds something to the second name", "It does so for Pods that a controller creates only."
+            ),
+        },
+        "namespaces",
+    ),
+    Question(
         "immutable",
         "You apply a manifest, and the answer is “field is immutable”. What has happened?",
         {

@@ -1,29 +1,28 @@
-"""Module 08, Services: what it asks and how its exercises are checked."""
+"""Module 08, Services: what it asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from kubernetes.client.exceptions import ApiException
-
-from k8s101.cluster.values.deadline import until
-from k8s101.lesson.api.diagnose import ready_endpoints, why_service
+from k8s101.lesson.api.diagnose import ready_endpoints
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.shell import kubectl_path, run
-from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
-from k8s101.lesson.quiz.checking import begun, expect
+from k8s101.lesson.modules.services_exercises import EXERCISES, entries, wait_until_listed
+from k8s101.lesson.quiz.bank import Before, Option, Question
+from k8s101.lesson.quiz.checking import existing
 
-ANSWER_SECONDS = 10
-LIST_SECONDS = 5
-LISTENS = 8000
-CLIENT = "early"
+__all__ = ["EXERCISES", "QUESTIONS"]
+
+CLIENT = "client"
+TEAM = "k8s101-services-team"
+"""The namespace of the other team's client."""
+
+CALLS = 20
 
 
-def _inside(api: Api, pod: str, command: str) -> str:
-    """Return what a shell command in a Pod prints."""
-    words = [str(kubectl_path()), f"--namespace={api.namespace}", "exec", pod, "--", "sh", "-c", command]
+def _inside(namespace: str, command: str) -> str:
+    """Return what a shell command in a client's Pod prints."""
+    words = [str(kubectl_path()), f"--namespace={namespace}", "exec", CLIENT, "--", "sh", "-c", command]
     return run(words, command)
 
 
@@ -39,218 +38,154 @@ def _is_hello(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get("app") == "hello")
 
 
-def _early(before: Before, api: Api) -> str:
-    knows_name = bool(_inside(api, CLIENT, "hello resolve hello").strip())
-    knows_variable = int(_inside(api, CLIENT, "env | grep -c ^HELLO_SERVICE_HOST || true"))
-    if knows_name and knows_variable:
-        return "both"
-    return "name" if knows_name else "neither"
+def _elsewhere(before: Before, api: Api) -> str:
+    if _resolves(TEAM, "hello"):
+        return "answers"
+    return "unknown" if _resolves(TEAM, f"hello.{api.namespace}") else "refused"
+
+
+def _resolves(namespace: str, name: str) -> bool:
+    return bool(_inside(namespace, f"hello resolve {name} || true").strip())
 
 
 def _unready(before: Before, api: Api) -> str:
-    entries = _entries(api, "hello")
-    well = [entry for entry in entries if entry["conditions"].get("ready")]
-    if len(entries) < len(api.list("Pod", "app=hello")):
+    listed = entries(api, "hello")
+    well = [entry for entry in listed if entry["conditions"].get("ready")]
+    if len(listed) < len(api.list("Pod", "app=hello")):
         return "removed"
-    return "marked" if len(well) < len(entries) else "nothing"
+    return "marked" if len(well) < len(listed) else "nothing"
 
 
 def _headless(before: Before, api: Api) -> str:
-    found = set(_inside(api, CLIENT, "hello resolve hello-headless || true").split())
+    found = set(_inside(api.namespace, "hello resolve hello-headless || true").split())
     pods = {pod["status"].get("podIP") for pod in api.list("Pod", "app=hello")}
     if found == pods:
         return "pods"
     return "own" if found else "nothing"
 
 
+def _no_error(before: Before, api: Api) -> str:
+    wait_until_listed(api, existing(api, "service/mistake-1"))
+    told = {name: _told(api, existing(api, f"service/{name}")) for name in ("mistake-1", "mistake-2")}
+    if all(told.values()):
+        return "both"
+    if any(told.values()):
+        return "port" if told["mistake-1"] else "label"
+    return "neither" if ready_endpoints(api, existing(api, "service/mistake-1")) else "label"
+
+
+def _told(api: Api, service: Object) -> bool:
+    """Tell whether an event of a Service reports anything."""
+    return bool(api.rest.list("Event", api.namespace, f"involvedObject.uid={service['metadata']['uid']}"))
+
+
 def _choice(before: Before, api: Api) -> str:
-    rules = _inside(api, "inside", "chroot /host nft list table ip kube-proxy")
-    chain = next(part for part in rules.split("chain ") if part.startswith("service-") and "/hello/tcp" in part[:80])
-    if "numgen random" in chain:
-        return "random"
-    return "turns" if "numgen inc" in chain else "least"
-
-
-def _wrong_port(before: Before, api: Api) -> str:
-    service = api.get("service/broken") or {"metadata": {"name": "broken", "uid": ""}}
-    if api.rest.list("Event", api.namespace, f"involvedObject.uid={service['metadata']['uid']}"):
-        return "event"
-    return "nothing" if ready_endpoints(api, service) else "endpoints"
+    calls = f"for n in $(seq {CALLS}); do wget -qO- http://hello/; done"
+    hosts = [line.split()[-1] for line in _inside(api.namespace, calls).splitlines()]
+    turns = all(hosts[n] == hosts[n - 3] for n in range(3, len(hosts)))
+    return "turns" if turns else "random"
 
 
 QUESTIONS = (
     Question(
         "addresses",
-        "All three Pods are replaced. What becomes of their addresses?",
+        "A release replaces all three Pods. Which addresses do the new Pods have?",
         {
             "same": Option(
-                "the new Pods take the old addresses over", "Nobody hands addresses on; a new Pod asks for a free one."
+                "the addresses of the old Pods", "Nobody hands addresses on. A new Pod asks for a free one."
             ),
             "node": Option(
-                "addresses stay with their nodes",
-                "Each node has a range of addresses, and gives out the next free one.",
+                "some of the old ones, because each node keeps its addresses",
+                "Each node has a range of addresses, but it gives out the next free one.",
             ),
-            "new": Option("each new Pod has another address", "so nobody can rely on the address of a Pod"),
+            "new": Option("other addresses", "so nobody can rely on the address of a Pod"),
         },
         _addresses,
     ),
     Question(
-        "early",
-        "`early` was started before the Service was made. What does it know of it?",
+        "elsewhere",
+        "A client in another namespace calls http://hello/. What happens?",
         {
-            "both": Option("its name and its variables", "The variables of a process do not change after its start."),
-            "name": Option("its name only", "DNS is asked each time; variables are written once, at the start"),
-            "neither": Option("neither, until it starts again", "DNS answers for every Service, whenever it was made."),
+            "answers": Option(
+                "a Pod of hello answers", "The client's own namespace is asked first, and nothing there is named hello."
+            ),
+            "unknown": Option(
+                "the name is not found", "a short name is completed with the namespace of the one who asks"
+            ),
+            "refused": Option(
+                "the connection is refused, because namespaces are isolated",
+                "A namespace separates names. It does not stop any connection (module 14 shows what does).",
+            ),
         },
-        _early,
+        _elsewhere,
     ),
     Question(
         "unready",
-        "One Pod reports that it is not ready. What becomes of its entry in the EndpointSlice?",
+        "One of the three Pods reports that it is not ready. What happens to its entry in the EndpointSlice?",
         {
-            "removed": Option("it is taken out of the list", "The Pod is alive, and may be ready again in a second."),
-            "marked": Option("it stays in the list, marked", "kube-proxy passes over what is not ready"),
+            "removed": Option(
+                "it is removed", "The Pod still exists, and it may be ready again in a second, so its entry stays."
+            ),
+            "marked": Option("it stays, and says ready: false", "kube-proxy passes over endpoints that are not ready"),
             "nothing": Option(
-                "nothing: its address is still good", "The address is good, but the Pod asked for no requests."
+                "nothing changes, because the address is still right",
+                "The address is right, but the Pod has said that it can't take requests.",
             ),
         },
         _unready,
     ),
     Question(
         "headless",
-        "hello-headless has `clusterIP: None`. What does DNS answer for its name?",
+        "hello-headless has no address (clusterIP: None). What does DNS answer for its name?",
         {
-            "nothing": Option("nothing: it has no address", "The name is there; it leads somewhere else."),
-            "own": Option("an address of its own", "That is what None switches off."),
-            "pods": Option("the addresses of its Pods", "the client gets the whole list and chooses itself"),
+            "nothing": Option("nothing, because it has no address", "The name exists. It leads somewhere else."),
+            "own": Option("one address, of its own", "That address is what None switches off."),
+            "pods": Option("the addresses of its three Pods", "the client gets all of them and chooses itself"),
         },
         _headless,
     ),
     Question(
-        "choice",
-        "Three Pods are ready. How does a node choose the one that gets a new connection?",
+        "forwarded",
+        "kubectl port-forward leads a port of your machine to Service hello. You call it thirty times. How many of the "
+        "three Pods answer?",
         {
-            "turns": Option("by turns", "Nodes keep no count; each connection is drawn anew."),
-            "random": Option("at random", "each connection is drawn by lot, in the kernel"),
+            "one": Option("one", "port-forward asks the Service for one Pod, and then goes directly to that Pod"),
+            "three": Option(
+                "all three, about ten times each",
+                "port-forward uses a Service only to find a Pod. The connections do not go through the Service.",
+            ),
+            "none": Option(
+                "none, because a ClusterIP is not reachable from outside", "That is what port-forward is for."
+            ),
+        },
+        "one",
+    ),
+    Question(
+        "choice",
+        "Three Pods are ready. How does a node choose the Pod for a new connection?",
+        {
+            "turns": Option("in turn: first, second, third", "The node does not count. It draws for each connection."),
+            "random": Option("at random", "the kernel draws for each new connection"),
             "least": Option(
-                "the one with the fewest connections", "The kernel's rules know nothing of the load of Pods."
+                "the Pod with the fewest connections", "The rules in the kernel know nothing about the load of Pods."
             ),
         },
         _choice,
     ),
     Question(
-        "wrong-port",
-        "A Service sends requests to port 80; its Pods listen on 8000. What in the API tells you?",
+        "no-error",
+        "Nobody answers at either Service. For which of them does the API report an error?",
         {
-            "endpoints": Option(
-                "its list of endpoints, which is empty", "Readiness decides who is listed; ports are not tried."
+            "both": Option(
+                "for both, as events", "No part of the control plane ever calls the Pods through a Service."
             ),
-            "event": Option(
-                "an event of the Service", "Nobody in the control plane calls the Pods through the Service."
+            "port": Option("for mistake-1, whose port is wrong", "Nobody tries whether the Pods listen on that port."),
+            "label": Option(
+                "for mistake-2, whose label is wrong",
+                "A selector that matches no Pod is allowed: the Pods may come later.",
             ),
-            "nothing": Option("nothing: only callers notice", "endpoints are ready and listed, with the wrong port"),
+            "neither": Option("for neither", "only callers notice, so you have to look yourself"),
         },
-        _wrong_port,
-    ),
-)
-
-
-def _answered(api: Api, service: str, port: int) -> bool:
-    """Tell whether the app answers; the API server hears of a new Service's endpoints a moment later than we do."""
-    path = f"/api/v1/namespaces/{api.namespace}/services/{service}:{port}/proxy/"
-    try:
-        return "hello" in until(lambda: api.rest.text(path), ANSWER_SECONDS, every=0.2, errors=(ApiException,))
-    except ApiException:
-        return False
-
-
-def _wait_until_listed(api: Api, service: Object) -> None:
-    """Wait a moment until every ready Pod that a Service selects is behind it: lists follow a little later."""
-    selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
-
-    def listed() -> bool:
-        return ready_endpoints(api, service) == sum(ready(pod) for pod in api.list("Pod", selector))
-
-    if selector:
-        until(listed, LIST_SECONDS)
-
-
-def _slices(api: Api, service: str) -> list[Object]:
-    return api.list("EndpointSlice", f"kubernetes.io/service-name={service}")
-
-
-def _entries(api: Api, service: str) -> list[Object]:
-    """Return everything that is listed behind a Service, ready or not."""
-    return [entry for piece in _slices(api, service) for entry in piece.get("endpoints") or []]
-
-
-def _targets(api: Api, service: str) -> set[int]:
-    """Return the ports to which a Service sends requests."""
-    return {port["port"] for piece in _slices(api, service) for port in piece.get("ports") or []}
-
-
-def _front(api: Api) -> Iterator[Finding]:
-    service = api.get("service/front") or {}
-    _wait_until_listed(api, service)
-    count = ready_endpoints(api, service)
-    if not count:
-        yield Finding(False, why_service(api, service))
-        return
-    yield Finding(True, f"front leads to {count} Pods")
-    targets = _targets(api, "front")
-    wrong = f"front sends requests to port {min(targets)} of its Pods, where nobody listens; hello listens on {LISTENS}"
-    yield expect(targets == {LISTENS}, f"at their port {LISTENS}", wrong)
-    port = service["spec"]["ports"][0]
-    listens = f"front listens on port {port['port']}, the task asks for 80"
-    yield expect(port["port"] == 80, "inside it listens on port 80", listens)
-    closed = f"front is a {service['spec']['type']}: no node opens a port for it"
-    yield expect("nodePort" in port, "every node opens a port for it", closed)
-    yield expect(_answered(api, "front", 80), "hello answers through it", "nobody answers through it")
-
-
-def _shop(api: Api) -> Iterator[Finding]:
-    service = api.get("service/shop") or {}
-    _wait_until_listed(api, service)
-    listed = [entry for entry in _entries(api, "shop") if entry["conditions"].get("ready")]
-    uids = {entry.get("targetRef", {}).get("uid") for entry in listed}
-    apps = {pod["metadata"]["labels"].get("app", "") for pod in api.list("Pod") if pod["metadata"]["uid"] in uids}
-    if not uids:
-        yield Finding(False, why_service(api, service))
-        return
-    selector = ",".join(f"{key}={value}" for key, value in service["spec"].get("selector", {}).items())
-    for app in ("hello", "next"):
-        missing = f"no Pod of {app} is behind shop: its selector {selector} leaves them out"
-        yield expect(app in apps, f"shop leads to Pods of {app}", missing)
-    others = sorted(apps - {"hello", "next"})
-    yield expect(not others, "and to no others", f"and to Pods of {', '.join(others)}, which are not asked for")
-    headless = service["spec"].get("clusterIP") == "None"
-    yield expect(not headless, "it has an address of its own", "it has no address: clusterIP is None")
-    port = service["spec"]["ports"][0]["port"]
-    yield expect(port == 80, f"it listens on port {port}", f"it listens on port {port}, the task asks for 80")
-    answered = _answered(api, "shop", 80)
-    silent = f"nobody answers: its Pods do not listen on port {min(_targets(api, 'shop'))}, hello listens on {LISTENS}"
-    yield expect(answered, "hello answers through it", silent)
-
-
-EXERCISES = (
-    Exercise(
-        "front",
-        begun("Service", "front"),
-        _front,
-        (
-            "Which type opens a port on every node? types.yaml has one.",
-            "port is the Service's own; targetPort that of the Pods, a number or the name in hello.yaml.",
-            'kind="NodePort", port=80, target="http"',
-        ),
-    ),
-    Exercise(
-        "shop",
-        begun("Service", "shop"),
-        _shop,
-        (
-            'Which label do the Pods of both have in common? kubectl("get pods --show-labels")',
-            "A Service's selector needs not be the one of a Deployment: any label will do.",
-            'kubectl("expose deployment hello --name=shop --selector=tier=web --port=80 --target-port=8000")',
-        ),
+        _no_error,
     ),
 )
