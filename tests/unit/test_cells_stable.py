@@ -45,6 +45,22 @@ def test_an_order_that_was_asked_for_stays(options: str) -> None:
     assert statuses == ["Running", "Pending", "Running"]
 
 
+def test_only_what_ends_again_and_again_loses_its_count() -> None:
+    table = """NAME      READY   STATUS       RESTARTS      AGE
+once      1/1     Running      1 (3s ago)    5s
+never     0/1     Error        0             5s
+looping   0/1     Init:Error   4 (12s ago)   50s
+"""
+    assert (
+        stabilise(table)
+        == """NAME      READY   STATUS       RESTARTS    AGE
+once      1/1     Running      1 (… ago)   …
+never     0/1     Error        0           …
+looping   0/1     Init:Error   … (… ago)   …
+"""
+    )
+
+
 def test_what_another_program_printed_is_not_sorted() -> None:
     assert "Running   0           …\nhello-…   0/1     Pending" in stabilise(PODS)
 
@@ -189,6 +205,7 @@ def test_the_order_in_which_conditions_changed_is_left_out() -> None:
         ("Start Time:       Thu, 26 Nov 2026 06:50:26 +0000", "Start Time:       …"),
         ('resourceVersion: "4711"', 'resourceVersion: "…"'),
         ("Container ID:   containerd://" + "0123456789abcdef" * 4, "Container ID:   containerd://…"),
+        ('failed to start exec "' + "0123456789abcdef" * 4 + '": OCI runtime', 'failed to start exec "…": OCI runtime'),
         ("Node:             worker-2/10.101.0.12", "Node:             worker-2/…"),
         ("hello 1.0.0 from hello-7cb6dfcb67-4x2vd", "hello 1.0.0 from hello-…"),
         ("2s (x7 over 12s)   Warning   Unhealthy", "(x… over …)   Warning   Unhealthy"),

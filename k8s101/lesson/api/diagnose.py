@@ -60,11 +60,24 @@ def why_pod(api: Api, pod: Object) -> str:
         return f"Pod {name} is on no node: {tidy(scheduled.get('message', ''))}"
     if not pod["spec"].get("nodeName"):
         return f"Pod {name} is on no node, and no scheduler has said why: is {scheduler(pod)} there?"
-    if held := _why_waiting(waiting(pod)):
+    if held := _why_waiting(waiting(pod)) or _why_waiting(_refused(api, pod)):
         return f"Pod {name} cannot start: {held}"
     if state == "not ready":
         return f"Pod {name} runs but is not ready: {_last_warning(api, pod) or 'its probe has not passed yet'}"
     return f"Pod {name} is {state}: {_last_warning(api, pod) or 'no event says why'}"
+
+
+def _refused(api: Api, pod: Object) -> Object:
+    """Return a container whose image nobody has, as events tell it: beside others, the status comes seconds later."""
+    containers = pod["spec"].get("initContainers", []) + pod["spec"]["containers"]
+    entries = [entry for key in ("initContainerStatuses", "containerStatuses") for entry in pod["status"].get(key, [])]
+    waits = {entry["name"] for entry in entries if "waiting" in entry["state"]}
+    told = [event["message"] for event in _warnings(api, pod) if event["reason"] == "Failed"] if waits else []
+    for container in containers:
+        name, image = container["name"], container["image"]
+        if name in waits and any(message.startswith(f'Failed to pull image "{image}"') for message in told):
+            return {"reason": "ErrImagePull", "name": name, "image": image, "alone": len(containers) == 1}
+    return {}
 
 
 def _why_waiting(found: Object) -> str:
@@ -97,7 +110,7 @@ def why_workload(api: Api, item: Object) -> str:
     if pods:  # the newest Pods show what the latest change did, those in trouble more than those that begin
         newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
         sisters = [pod for pod in pods if owner(pod) == owner(newest)]
-        return why_pod(api, next((pod for pod in sisters if _hopeless(api, pod)), newest))
+        return why_pod(api, next((pod for pod in sisters if hopeless(api, pod)), newest))
     if item["kind"] != "Job" and not item.get("status", {}).get("observedGeneration"):
         return (
             f"no controller has looked at {item['kind']} {item['metadata']['name']}: is kube-controller-manager there?"
@@ -144,7 +157,7 @@ def stuck(api: Api, item: Object) -> bool:
         return False  # what its Pods show is older than what is asked for
     # one that stops fails its probe, too
     staying = [pod for pod in _newest(api, item) if "deletionTimestamp" not in pod["metadata"]]
-    return any(_hopeless(api, pod) for pod in staying if not ready(pod))
+    return any(hopeless(api, pod) for pod in staying if not ready(pod))
 
 
 def held_up(api: Api, item: Object) -> bool:
@@ -183,8 +196,9 @@ def _newest(api: Api, item: Object) -> list[Object]:
     return [pod for pod in pods_of(api, item) if owner(pod) == newest["metadata"]["uid"]]
 
 
-def _hopeless(api: Api, pod: Object) -> bool:
-    if pod_state(pod) in HOPELESS:
+def hopeless(api: Api, pod: Object) -> bool:
+    """Tell whether a Pod has shown that it will not get ready by itself."""
+    if pod_state(pod) in HOPELESS or _refused(api, pod):
         return True
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":

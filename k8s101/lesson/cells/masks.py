@@ -30,7 +30,7 @@ GENERATED = (
 AGE = r"(?:\d+(?:\.\d+)?(?:ms|[ydhms]))+"
 SIMPLE = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), DOTS),
-    (re.compile(r"(sha256:|containerd://)[0-9a-f]{64}\b"), rf"\1{DOTS}"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), DOTS),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), DOTS),
     (re.compile(r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), DOTS),
     (re.compile(r"(resourceVersion\"?: \")\d+(?=\")|(Resource Version: +)\d+"), rf"\1\2{DOTS}"),

@@ -18,6 +18,9 @@ COLUMN = re.compile(r"\S+(?: \S+)*")
 
 AGES = frozenset({"AGE", "Age", "LAST SEEN", "FIRST SEEN", "LAST SCHEDULE", "DURATION"})
 ELAPSED = re.compile(rf"{AGE}(?: ago)?(?: \(x\d+ over {AGE}\))?|<unknown>|<invalid>")
+ENDED = frozenset({"Completed", "CrashLoopBackOff", "Error", "OOMKilled"})
+"""How a Pod shows itself between the end of a container and its next start."""
+
 GET_GAP, GET_WIDTH = 3, 6
 """How `kubectl get` sets tables: at least so much between two columns, and no column narrower."""
 
@@ -99,7 +102,7 @@ def conditions_sorted(lines: Sequence[str]) -> list[str]:
 
 def _set(header: Header, rows: list[list[str]], mask: Mask, *, sort: bool) -> list[str]:
     gap = _gap(header, rows)
-    shown = [[_cell(title, cell, mask) for title, cell in zip(header.titles, row, strict=True)] for row in rows]
+    shown = [_row(header, row, mask) for row in rows]
     table = [list(header.titles), *(sorted(shown) if sort else shown)]
     least = GET_WIDTH if gap == GET_GAP else 0
     widths = [max(least, gap + max(len(row[i]) for row in table)) for i in range(len(header.titles))]
@@ -112,6 +115,15 @@ def _gap(header: Header, rows: list[list[str]]) -> int:
     longest = [max(map(len, column)) for column in zip(header.titles, *rows, strict=True)]
     ends = [start + length for start, length in zip(header.starts, longest, strict=True)]
     return min(start - end for start, end in zip(header.starts[1:], ends, strict=False))
+
+
+def _row(header: Header, row: list[str], mask: Mask) -> list[str]:
+    cells = [_cell(title, cell, mask) for title, cell in zip(header.titles, row, strict=True)]
+    found = dict(zip(header.titles, cells, strict=True))
+    if found.get("STATUS", "").rpartition(":")[2] in ENDED and "RESTARTS" in found:
+        # one that ends again and again: how often by now is a matter of time
+        cells[header.titles.index("RESTARTS")] = re.sub(r"^\d+(?= \()", DOTS, found["RESTARTS"])
+    return cells
 
 
 def _cell(title: str, cell: str, mask: Mask) -> str:
