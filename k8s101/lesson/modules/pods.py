@@ -122,7 +122,7 @@ QUESTIONS = (
     ),
     Question(
         "ended",
-        "Both Pods do the same work for four seconds, and in both the helper would run for ever. What happens once the "
+        "Both Pods do the same work for five seconds, and in both the helper would run for ever. What happens once the "
         "work has ended?",
         {
             "both": Option("both Pods end", "A Pod ends when all its containers have; an ordinary helper counts."),
