@@ -17,6 +17,9 @@ NODE_CPU = 1
 NODE_MEMORY_MIB = 1024
 """What a node offers to Pods: small enough that lessons about scheduling can fill it."""
 
+STATIC_PODS = "/etc/kubernetes/manifests"
+"""Where the kubelet finds Pods that no API server has to tell it about."""
+
 
 def configuration(settings: Settings, address: IPv4Address) -> str:
     """Return the kubelet's configuration for a node with this address."""
@@ -43,6 +46,8 @@ def configuration(settings: Settings, address: IPv4Address) -> str:
             "clusterDomain": "cluster.local",
             "resolvConf": "",
             "volumePluginDir": "/var/lib/kubelet/volume-plugins",
+            # where kubeadm has it, too; nothing of the cluster itself is in it
+            "staticPodPath": STATIC_PODS,
             # the disk is shared with the learner's other files: its fullness is no reason to evict Pods
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {

@@ -30,6 +30,7 @@ TOOLS = (*containerd.TOOLS, "kubelet", "kube-proxy")
 DIRECTORIES = (
     *("etc-work", "mnt", "opt", "own", "root", "run", "srv", "tmp"),
     *("var/cache", "var/lib/kube-proxy", "var/log/pods", "var/log/containers", "var/tmp"),
+    kubelet.STATIC_PODS.removeprefix("/"),
 )
 """Below a node's directory; `root.py` says what they are to the node."""
 
