@@ -129,6 +129,7 @@ def test_the_cluster_itself_is_drawn_with_who_asks_whom() -> None:
         "kube-controller-manager · runs · asks kube-apiserver",
     ]
     assert lines[4:6] == ["worker-1 · runs", "  containerd · runs"]
+    assert lines[7] == "  kubelet · runs · asks kube-apiserver and containerd"
     assert drawn.alt.endswith("3 nodes that ask kube-apiserver; all parts run.")
     root = ElementTree.fromstring(drawn.svg)
     assert [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")].count("kubelet") == 3

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from k8s101.lesson.api.names import condition, owner, pod_state, revision, short, tidy, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api, current
-from k8s101.lesson.faults import symptoms
 from k8s101.lesson.modules import written
 from k8s101.lesson.pictures.parts import parts
 from k8s101.lesson.quiz import bank, progress
@@ -22,8 +21,8 @@ def show(what: str, selector: str = "") -> None:
     Generated parts of names are shown as an ellipsis, rows are sorted, ages are left out.
 
     Args:
-        what: file name of a manifest, kinds separated by commas, `events`, `progress`, `parts` (of the cluster),
-            or `symptoms` (what works while a part is away).
+        what: file name of a manifest, kinds separated by commas, `events`, `progress`, or `parts` (of the
+            cluster).
         selector: labels that the objects must bear, for example `app=hello`; for events a field,
             for example `reason=Killing`.
 
@@ -35,8 +34,6 @@ def show(what: str, selector: str = "") -> None:
         print(table(*progress_table(api)))
     elif what == "parts":
         print(table(("PART", "STATE"), parts()))
-    elif what == "symptoms":
-        print(table(*symptoms.survey(api).table()))
     elif what.endswith((".yaml", ".yml", ".json")):
         print(numbered(api.manifest(what).read_text()))
     else:

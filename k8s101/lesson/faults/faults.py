@@ -14,7 +14,6 @@ from k8s101.lesson.api.names import condition, pod_state
 from k8s101.lesson.api.rest import MERGE, Object
 from k8s101.lesson.api.session import Api, current, split
 from k8s101.lesson.api.wait import poll, rolled_out
-from k8s101.lesson.faults import symptoms
 
 WORKLOAD_SECONDS = 60
 MISSING_TAG = "missing"
@@ -73,31 +72,17 @@ def fault(name: str, *targets: str) -> Fault:
 
 
 def _component_stopped(api: Api, *targets: str) -> Fault:
-    """Stop components; a lesson that keeps a table of symptoms asks what works without them."""
     parts = [component(target) for target in targets]
-    survey = symptoms.opened(api)
-    absence = symptoms.Absence(survey, targets) if survey else None
     with ExitStack() as started:
         for part in parts:
             started.callback(part.start)
             part.stop()
-        if absence:
-            absence.ask()
         heal = started.pop_all()
 
     def symptom() -> str:
         return "\n".join(f"{part.name} {'runs' if part.running else 'does not run'}" for part in parts)
 
-    def undo() -> None:
-        nonlocal absence
-        asked, absence = absence, None  # healed twice is healed once
-        with heal:
-            if asked:
-                asked.look()
-        if asked:
-            asked.end()
-
-    return Fault("component stopped", ", ".join(targets), symptom, undo)
+    return Fault("component stopped", ", ".join(targets), symptom, heal.close)
 
 
 def _component_hidden(api: Api, word: str) -> Fault:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
 from k8s101.errors import Problem
 from k8s101.lesson.api.control import component
-from k8s101.lesson.api.diagnose import cause, pods_of
+from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import poll
 from k8s101.lesson.faults.faults import RIDDLES
-from k8s101.lesson.faults.questions import CACHED, LATEST, MADE, NEW, PLACED, REPLACED, STARTED, WRITE
-from k8s101.lesson.faults.symptoms import OLD, seen
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
-from k8s101.lesson.quiz.checking import begun, expect, fine, settles
+from k8s101.lesson.quiz.checking import begun, existing, expect, fine, same_version, settles
 
 RUN_SECONDS = 20
 BINARY = b"k8s\0"
 """How an object in Kubernetes' own encoding begins (k8s.io/apimachinery, pkg/runtime/serializer/protobuf)."""
+
+ERRORS = (ApiException, HTTPError, OSError)
+"""What a request ends with while a part of the control plane is away."""
+
+STATIC_NODE = "worker-2"
+SOURCE = "kubernetes.io/config.source"
+"""The annotation by which a kubelet says where it has found a Pod."""
 
 
 def _stored(before: Before, api: Api) -> str:
@@ -29,45 +37,72 @@ def _stored(before: Before, api: Api) -> str:
     return "json" if found.startswith(b"{") else "yaml"
 
 
+def _system(before: Before, api: Api) -> str:
+    namespace = api.rest.call("GET", "/api/v1/namespaces/kube-system")
+    return "removed" if namespace["metadata"].get("deletionTimestamp") else "refused"
+
+
 def _scheduler(before: Before, api: Api) -> str:
-    if not seen("kube-scheduler", WRITE):
+    if api.get("deployment/late") is None:
         return "nothing"
-    if not seen("kube-scheduler", MADE):
+    pods = api.list("Pod", "app=late")
+    if not pods:
         return "no-pods"
-    return "anywhere" if seen("kube-scheduler", PLACED) else "no-node"
+    return "anywhere" if any(pod["spec"].get("nodeName") for pod in pods) else "no-node"
 
 
 def _controllers(before: Before, api: Api) -> str:
-    return "replaced" if seen("kube-controller-manager", REPLACED) else "not-replaced"
+    pods = api.list("Pod", "app=late")
+    if any(pod["metadata"]["uid"] not in before.pods for pod in pods):
+        return "replaced"
+    late = [uid for uid, pod in before.pods.items() if pod["metadata"]["labels"].get("app") == "late"]
+    return "not-replaced" if len(pods) < len(late) else "not-deleted"
 
 
 def _front_door(before: Before, api: Api) -> str:
-    return "all" if seen("kube-apiserver", OLD) else "none"
+    totals = api.rest.call("GET", f"/api/v1/namespaces/{api.namespace}/pods/loop:8001/proxy/totals")
+    return "none" if totals["failed"] else "all"
+
+
+def _answers(api: Api, pod: Object) -> bool:
+    path = f"/api/v1/namespaces/{api.namespace}/pods/{pod['metadata']['name']}:8000/proxy/"
+    try:
+        return bool(api.rest.call("GET", path))
+    except ERRORS:
+        return False
+
+
+def _on(api: Api, node: str, app: str) -> list[Object]:
+    return [pod for pod in api.list("Pod", f"app={app}") if pod["spec"].get("nodeName") == node]
 
 
 def _kubelet(before: Before, api: Api) -> str:
-    return "run" if seen("kubelet", OLD) else "stop"
-
-
-def _kube_proxy(before: Before, api: Api) -> str:
-    old, new = seen("kube-proxy", OLD), seen("kube-proxy", NEW)
-    if old and new:
-        return "all"
-    return "old" if old else "none"
+    stayed = [pod for pod in _on(api, "worker-2", "hello") if pod["metadata"]["uid"] in before.pods]
+    if not stayed:
+        return "move"
+    return "run" if all(_answers(api, pod) for pod in stayed) else "stop"
 
 
 def _runtime(before: Before, api: Api) -> str:
-    if not seen("containerd", OLD):
+    if not all(_answers(api, pod) for pod in _on(api, "worker-3", "hello")):
         return "end"
-    return "run-and-start" if seen("containerd", STARTED) else "run"
+    started = any(ready(pod) for pod in _on(api, "worker-3", "newcomer"))
+    return "run-and-start" if started else "run"
+
+
+def _read(api: Api, **query: str) -> bool:
+    path = f"/api/v1/namespaces/{api.namespace}/configmaps?timeout=2s"
+    try:
+        api.rest.call("GET", path + "".join(f"&{key}={value}" for key, value in query.items()))
+    except ERRORS:
+        return False
+    return True
 
 
 def _etcd(before: Before, api: Api) -> str:
-    if seen("etcd", WRITE):
-        return "all"
-    if seen("etcd", LATEST):
+    if _read(api):
         return "reads"
-    return "cached" if seen("etcd", CACHED) else "none"
+    return "cached" if _read(api, resourceVersion="0") else "none"
 
 
 QUESTIONS = (
@@ -90,12 +125,34 @@ QUESTIONS = (
             "scheduler": Option(
                 "kube-scheduler", "it writes the node's name into the Pod, and that node's kubelet does the rest"
             ),
-            "controllers": Option("kube-controller-manager", "It makes the Pod, and leaves the node open."),
+            "controllers": Option("kube-controller-manager", "It creates the Pod and leaves the node open."),
             "kubelet": Option(
                 "the kubelet that has most room", "A kubelet runs the Pods that name its node; it looks for no others."
             ),
         },
         "scheduler",
+    ),
+    Question(
+        "last-check",
+        "A request to change an object has passed authentication and authorization. What may still refuse it?",
+        {
+            "nothing": Option("nothing", "The right to change something does not mean that every change is accepted."),
+            "admission": Option("admission", "it looks at the object itself, whoever sends it"),
+            "etcd": Option("etcd", "etcd stores what the API server gives it; it knows nothing about Kubernetes."),
+        },
+        "admission",
+    ),
+    Question(
+        "system",
+        "You are an administrator and may delete every namespace. What happens if you delete kube-system?",
+        {
+            "removed": Option(
+                "it is deleted, and the cluster breaks", "Authorization would allow it, but that is not the last check."
+            ),
+            "refused": Option("the API server refuses", "admission protects it, whoever asks"),
+            "confirm": Option("kubectl asks you first", "kubectl delete asks nobody, unless you add --interactive."),
+        },
+        _system,
     ),
     Question(
         "stored",
@@ -116,9 +173,10 @@ QUESTIONS = (
             "nothing": Option(
                 "nothing: the API server refuses it", "The API server checks and stores; it does not ask who will act."
             ),
-            "no-pods": Option("a Deployment without Pods", "Making Pods is the controllers' work, and they still run."),
+            "no-pods": Option("a Deployment without Pods", "Creating Pods is the controllers' work, and they run."),
             "no-node": Option(
-                "Pods that belong to no node", "they are made as ever, and wait for the one decision that is missing"
+                "Pods that belong to no node",
+                "they are created as usual, and wait for the one decision that is missing",
             ),
             "anywhere": Option("Pods that run anywhere", "No kubelet takes a Pod that does not name its node."),
         },
@@ -126,29 +184,30 @@ QUESTIONS = (
     ),
     Question(
         "controllers",
-        "kube-controller-manager is stopped. A Pod of a Deployment is deleted. What follows?",
+        "kube-controller-manager is stopped. You delete a Pod of a Deployment. What follows?",
         {
             "replaced": Option(
-                "somebody replaces it", "Who counts Pods is a controller, and all of those are in this one process."
+                "somebody replaces it", "A controller counts Pods, and nearly all controllers are in this one process."
             ),
             "not-replaced": Option(
-                "nobody replaces it", "the wish is still stored, but nobody compares it with what is"
+                "it is deleted, and nobody replaces it",
+                "the Deployment still asks for two, but nobody compares that with what exists",
             ),
-            "not-deleted": Option("it cannot be deleted", "Deleting a Pod takes the API server and its kubelet."),
+            "not-deleted": Option("it can't be deleted", "To delete a Pod takes the API server and the Pod's kubelet."),
         },
         _controllers,
     ),
     Question(
         "front-door",
-        "kube-apiserver is stopped. Clients in the cluster go on calling Service hello. What do they get?",
+        "kube-apiserver is stopped for some seconds. Meanwhile, loop goes on calling Service hello. What does it get?",
         {
             "none": Option(
-                "no answers", "Calls between Pods go from node to node; the API server is not on their way."
+                "no answers", "Requests between Pods go from node to node; the API server is not on their path."
             ),
-            "all": Option("answers, as before", "rules and containers are on the nodes, and need nobody to stay there"),
-            "until-lost": Option(
-                "answers until the first Pod is lost", "The kubelet restarts a container without asking anybody."
+            "some": Option(
+                "answers from its own node only", "The rules for all nodes are in the kernel of each node already."
             ),
+            "all": Option("answers, as before", "rules and containers are on the nodes, and nothing changes them now"),
         },
         _front_door,
     ),
@@ -159,7 +218,7 @@ QUESTIONS = (
             "stop": Option(
                 "they stop with it", "The kubelet is not their parent: it only told the runtime to start them."
             ),
-            "run": Option("they run on", "containers need a kubelet to begin and to end, not to be"),
+            "run": Option("they keep running", "a kubelet is needed to start and to stop a container, not to run it"),
             "move": Option(
                 "they move to other nodes at once", "Containers never move; and somebody would have to notice first."
             ),
@@ -172,11 +231,11 @@ QUESTIONS = (
         {
             "none": Option("none", "It does not carry the packets: it writes rules, and the kernel follows them."),
             "old": Option(
-                "those that were there before", "their rules are in the kernel; for new ones nobody writes any"
+                "those that were there before", "their rules are in the kernel; for new Services nobody writes any"
             ),
-            "all": Option("all: only changes are slower", "Nobody else writes rules on this node."),
+            "all": Option("all of them, only a little slower", "Nobody else writes rules on this node."),
         },
-        _kube_proxy,
+        "old",
     ),
     Question(
         "runtime",
@@ -186,25 +245,25 @@ QUESTIONS = (
                 "they end: it is their parent", "Each Pod's containers have a small parent of their own, the shim."
             ),
             "run": Option(
-                "they run on, but no new ones start", "shims keep them; to start one takes containerd itself"
+                "they keep running, but no new ones start", "shims keep them; to start one takes containerd itself"
             ),
             "run-and-start": Option(
-                "they run on, and new ones start", "The kubelet cannot start containers: it asks the runtime."
+                "they keep running, and new ones start", "The kubelet can't start containers: it asks the runtime."
             ),
         },
         _runtime,
     ),
     Question(
         "etcd",
-        "etcd is stopped. Which requests does the API server still answer?",
+        "etcd is stopped. Which requests does this API server, which still runs, answer?",
         {
-            "none": Option("none", "It keeps a copy in memory, and reads need not be the latest."),
+            "none": Option("none", "It keeps a copy in memory, and not every read asks for the latest state."),
             "cached": Option(
-                "reads of what it remembers", "its watch cache answers those who do not insist on the latest state"
+                "reads that accept an older state", "it answers those from its watch cache, as long as it runs"
             ),
             "reads": Option("all reads", "A read of the latest state has to ask etcd what the latest is."),
             "all": Option(
-                "all requests: it writes them down later", "What is not stored has not happened: the write fails."
+                "all requests: it stores them later", "What is not stored has not happened: the write fails."
             ),
         },
         _etcd,
@@ -212,12 +271,8 @@ QUESTIONS = (
 )
 
 
-def _by_hand(api: Api) -> dict[str, Object]:
-    return {name: pod for name in ("first", "second") if (pod := api.get(f"pod/{name}"))}
-
-
 def _placed_by_hand(api: Api) -> Iterator[Finding]:
-    pods = _by_hand(api)
+    pods = {name: existing(api, f"pod/{name}") for name in ("first", "second")}
     nodes = {item["metadata"]["name"] for item in api.rest.list("Node", "")}
     for name, pod in pods.items():
         home = pod["spec"].get("nodeName", "")
@@ -226,10 +281,9 @@ def _placed_by_hand(api: Api) -> Iterator[Finding]:
         elif home not in nodes:
             yield Finding(False, f"{name} waits for {home}: there is no such node, so no kubelet takes it")
         else:
-            trouble = _not_running(name)
-            yield fine(trouble, f"{name} runs on {home}")
+            yield fine(_not_running(name), f"{name} runs on {home}")
     homes = {pod["spec"].get("nodeName") for pod in pods.values()}
-    yield expect(len(homes) == 2, "on two nodes", f"both are on {', '.join(homes)}: take two nodes")
+    yield expect(len(homes) == 2, "on two nodes", f"both are on {', '.join(homes)}, the task wants two nodes")
     placed = api.rest.list("Event", api.namespace, "reason=Scheduled")
     asked = sorted({event["involvedObject"]["name"] for event in placed} & pods.keys())
     yield expect(not asked, "no scheduler was asked", f"a scheduler has placed {', '.join(asked)}")
@@ -242,6 +296,46 @@ def _not_running(name: str) -> str | None:
     except Problem as problem:
         return problem.found
     return None
+
+
+def _webs(api: Api) -> dict[str, Object]:
+    """Return the Pods that may be meant as the static Pod web, by namespace and name."""
+    found = [pod for place in (api.namespace, "default") for pod in api.rest.list("Pod", place)]
+    return {
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": pod
+        for pod in found
+        if pod["metadata"]["name"] == "web" or pod["metadata"]["name"].startswith("web-worker-")
+    }
+
+
+def _web_begun(api: Api) -> str | None:
+    return None if _webs(api) else "no Pod is called web yet, or web with the name of a node behind it"
+
+
+def _web(api: Api) -> Iterator[Finding]:
+    found = _webs(api)
+    mirror = f"web-{STATIC_NODE}"
+    pod = found.get(f"{api.namespace}/{mirror}")
+    if pod is None:
+        yield Finding(False, _elsewhere(api, found, mirror))
+        return
+    source = (pod["metadata"].get("annotations") or {}).get(SOURCE)
+    yield expect(source == "file", "its kubelet found it in a file", f"{mirror} was created through the API server")
+    yield fine(_not_running(mirror), f"{mirror} runs")
+    yield same_version([pod], "1.1.0")
+    label = (pod["metadata"].get("labels") or {}).get("app")
+    yield expect(
+        label == "web", "it has the label app=web", f"its label app is {label or 'missing'}, the task wants web"
+    )
+
+
+def _elsewhere(api: Api, found: dict[str, Object], mirror: str) -> str:
+    if f"default/{mirror}" in found:
+        return f"{mirror} is in the namespace default: the file names no other, and no kubectl has added one"
+    if f"{api.namespace}/web" in found:
+        return "Pod web was created through the API server: a scheduler had to place it, and no file keeps it"
+    pod = next(iter(found.values()))
+    return f"{pod['metadata']['name']} is on {pod['spec'].get('nodeName')}, the task wants {STATIC_NODE}"
 
 
 def _away() -> list[str]:
@@ -257,12 +351,11 @@ def _riddle_begun(api: Api) -> str | None:
 
 
 def _riddle(api: Api) -> Iterator[Finding]:
-    riddle = api.get("deployment/riddle") or {}
+    riddle = existing(api, "deployment/riddle")
     wanted = riddle["spec"]["replicas"]
     if _away():
         count = sum(ready(pod) for pod in api.list("Pod", "app=riddle"))
-        why = cause(api, riddle) if count < wanted else "the next one will wait as well"
-        yield Finding(False, f"riddle has {count} ready Pods, and a part of the cluster is still away: {why}")
+        yield Finding(False, f"riddle has {count} ready Pods, and a part of the cluster is still stopped")
         return
     yield settles("deployment/riddle", "all parts of the control plane run")
     count = sum(ready(pod) for pod in pods_of(api, riddle))
@@ -276,10 +369,21 @@ EXERCISES = (
         begun("Pod", "first", "second"),
         _placed_by_hand,
         (
-            "A scheduler writes one field of a Pod. Which one? The blanks stand behind it.",
-            'show("nodes") lists what may stand there. A decision is final: kubectl("delete pod second --force") '
-            "takes it back.",
-            'first="worker-1", second="worker-2"',
+            "A scheduler decides one thing about a Pod. In which field does the answer stand?",
+            "kubectl get nodes lists what may stand there. A decision is final: to change it, delete the Pod.",
+            "nodeName: worker-2 in the first Pod, nodeName: worker-3 in the second; kubectl apply -f by-hand.yaml",
+        ),
+    ),
+    Exercise(
+        "web",
+        _web_begun,
+        _web,
+        (
+            "Where does the kubelet of worker-2 look for files, and how did you reach that directory on worker-1?",
+            "kubectl debug node/worker-2 gives you a Pod on that node. Compare your file with static.yaml: what does "
+            "kubectl add to a Pod when you apply it, and who would add it here?",
+            "In web.yaml: namespace: k8s101-architecture, and the label app: web. Then copy the file to "
+            "/host/etc/kubernetes/manifests/web.yaml, as you did with static.yaml.",
         ),
     ),
     Exercise(
@@ -287,10 +391,11 @@ EXERCISES = (
         _riddle_begun,
         _riddle,
         (
-            "How far did it come? Is there a ReplicaSet, are there Pods, do they have nodes, is there an event?",
-            'show("deployments,replicasets,pods", "app=riddle") and show("events"), then compare with your table.',
-            "Pods without a node and without an event: nobody has looked for a node. "
-            "component(NAME).start() starts a part.",
+            "How far did it get? Is there a ReplicaSet, are there Pods, do they have nodes, is there an event?",
+            "kubectl get deployments,replicasets,pods -l app=riddle -o wide, and kubectl events; compare with your "
+            "table.",
+            "Pods without a node and without an event: nobody has looked for a node. No ReplicaSet: no controller has "
+            "looked at the Deployment. k8s101 start NAME starts a part.",
         ),
     ),
 )

@@ -12,7 +12,7 @@ State = tuple[str, str]
 
 NODE = re.compile(r"worker-\d+")
 WORDS = {"RUNNING": "runs", "STARTING": "runs", "PAUSED": "is frozen"}
-STORE, DOOR, RUNTIME = "etcd", "kube-apiserver", "containerd"
+STORE, DOOR, AGENT, RUNTIME = "etcd", "kube-apiserver", "kubelet", "containerd"
 
 MARGIN, GAP, LINE, PADDING = 16.0, 44.0, 20.0, 10.0
 WIDTH = width_of("kube-controller-manager") + 2 * PADDING + 18
@@ -48,6 +48,9 @@ def picture(known: list[State]) -> Picture:
     for x, (name, inside) in zip(columns, nodes.items(), strict=False):
         boxes.append(_box(x, top, [name, *inside], states))
         lines.append(_line(x + WIDTH / 2, top, columns[1] + WIDTH / 2, middle + LINE))
+        rows = {part.rpartition("/")[2]: top + LINE * (row + 1.5) for row, part in enumerate(inside)}
+        if {AGENT, RUNTIME} <= rows.keys():
+            lines.append(_bow(x + WIDTH, rows[AGENT], rows[RUNTIME]))
     height = top + LINE * (1 + max(map(len, nodes.values()), default=0)) + 2 * PADDING
     legend = label(MARGIN, height + 4, "line: from who asks to the dot of who answers", font_size="12")
     alt = _alternative(known)
@@ -59,7 +62,8 @@ def _fact(name: str, state: str) -> str:
     home, _, part = name.rpartition("/")
     asks = f" · asks {STORE if part == DOOR else DOOR}"
     quiet = part in (STORE, RUNTIME) or NODE.fullmatch(part)
-    return f"{'  ' if home else ''}{part} · {state}{'' if quiet else asks}"
+    more = f" and {RUNTIME}" if part == AGENT else ""
+    return f"{'  ' if home else ''}{part} · {state}{'' if quiet else asks + more}"
 
 
 def _alternative(known: list[State]) -> str:
@@ -81,3 +85,9 @@ def _box(x: float, y: float, names: list[str], states: dict[str, str]) -> str:
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     dot = f'<circle cx="{x2:g}" cy="{y2:g}" r="4" fill="{BLUE}"/>'
     return path(f"M{x1:g} {y1:g}L{x2:g} {y2:g}", stroke=BLUE, stroke_width=1.5) + dot
+
+
+def _bow(x: float, y1: float, y2: float) -> str:
+    dot = f'<circle cx="{x:g}" cy="{y2:g}" r="4" fill="{BLUE}"/>'
+    bow = f"M{x:g} {y1:g}C{x + GAP / 2:g} {y1:g} {x + GAP / 2:g} {y2:g} {x:g} {y2:g}"
+    return path(bow, stroke=BLUE, stroke_width=1.5) + dot
