@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 
 import pytest
 
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, Settings
 from tests import machine as machines
 from tests.escapes import counted
-from tests.machine import Machine, assert_problem
+from tests.machine import K8S101, Machine, assert_problem
 
 DROPPED = """
 table ip filter {
@@ -208,3 +209,28 @@ def test_a_machine_without_ipv6(machine: Machine) -> None:
     for which in ("all", "default", "lo"):
         assert machine.run("sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1").returncode == 0
     assert_works(machine)
+
+
+WITHOUT = """
+import os, sys
+from k8s101.cluster.linux import seccomp as s
+af_inet6, unknown_family = 10, 97
+lines = [
+    (s._LOAD, 0, 0, s._NUMBER),
+    (s._EQUALS, 0, 3, s._SOCKET),
+    (s._LOAD, 0, 0, s._FIRST_ARGUMENT),
+    (s._EQUALS, 0, 1, af_inet6),
+    (s._RETURN, 0, 0, s._ERROR | unknown_family),
+    (s._RETURN, 0, 0, s._ALLOW),
+]
+assert s._restrict(lines, may_gain=True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of system calls are those of x86-64")
+@pytest.mark.parametrize("kind", ["nodes", "guest"])
+def test_a_kernel_without_ipv6(machine: Machine, kind: str) -> None:
+    python, *arguments = K8S101
+    result = machine.run(python, "-c", WITHOUT, python, *arguments, "up", "--backend", kind, timeout=240)
+    assert "self-check: 3 nodes Ready" in result.stdout, result.stdout + result.stderr
