@@ -106,7 +106,7 @@ def check() -> None:
 def examine(settings: Settings | None) -> list[Finding]:
     """Say what real nodes find on this machine; who uses a cluster that was started through sudo can start none."""
     if os.getuid() != 0:
-        return [Finding(True, "kind of cluster: nodes")]
+        return [Finding(True, "kind of cluster: nodes"), *([_examine_way(settings)] if settings else [])]
     kind = "version 2" if cgroups.is_v2() else "version 1"
     writable = os.access(cgroups.MOUNT, os.W_OK) and bool(cgroups.own_paths())
     return [
