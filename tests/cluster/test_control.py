@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 import http.client
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from k8s101.cluster.backends import objects
+from k8s101.cluster.components import etcd
+from k8s101.cluster.host import bootstrap, host
+from k8s101.cluster.programs import binaries
 from k8s101.cluster.supervisor import rpc
 from k8s101.errors import Problem
 from tests.lab import Lab, Namespace, hello, service
@@ -119,6 +124,28 @@ def test_adding_a_node_that_runs_changes_nothing(lab: Lab) -> None:
     lab.cluster.control("add_node", "worker-1")
     assert lab.process("worker-1") == before
     assert lab.run(*lab.on_node("worker-1"), "cat", "/etc/hostname").stdout == "worker-1\n"
+
+
+def test_what_an_earlier_start_has_left_is_made_anew(lab: Lab) -> None:
+    """Rules of access and namespaces may come from a record; uids and times are this cluster's."""
+    identity = lab.get("configmap", "k8s101-identity", "--namespace=kube-system")
+    began = dt.datetime.fromisoformat(identity["metadata"]["creationTimestamp"])
+    record = bootstrap.record_file(binaries.ensure(host.CONTROL_PLANE_TOOLS)).read_text()
+    known = b"".join(base64.b64decode(value) for value in json.loads(record)["objects"].values())
+    for what in ("namespace/kube-system", "clusterrole/view", "clusterrolebinding/system:kube-scheduler"):
+        facts = lab.get(what)["metadata"]
+        assert facts["uid"].encode() not in known, what
+        assert abs((dt.datetime.fromisoformat(facts["creationTimestamp"]) - began).total_seconds()) < 60, what
+
+
+def test_etcd_takes_no_beginnings_in_the_middle(lab: Lab) -> None:
+    plan = lab.cluster.settings.state / etcd.PLAN
+    plan.write_text(bootstrap.transaction({"/registry/namespaces/kube-system": b"k8s"}))
+    try:
+        assert lab.cluster.control("plant") is False
+    finally:
+        plan.unlink()
+    lab.get("namespace", "kube-system")
 
 
 def stored(space: Namespace, name: str) -> bytes:

@@ -131,6 +131,10 @@ class Api:
         """Tell whether the API server answers requests."""
         return self.call("GET", "/version", timeout=2).ok
 
+    def complete(self) -> bool:
+        """Tell whether the API server has all that it writes itself, such as its rules of access."""
+        return self.call("GET", "/readyz", timeout=2).ok
+
 
 def _context(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
     authority = cluster.get("certificate-authority-data")

@@ -41,8 +41,10 @@ def ready_nodes(api: Api, since: dt.datetime) -> set[str]:
         api: a session with the cluster.
         since: what a node said before its cluster was stopped still stands in its status.
     """
-    alive = {name for name, renewed in leases(api).items() if renewed >= since}
-    return alive & {item["metadata"]["name"] for item in api.get("/api/v1/nodes")["items"] if _is_ready(item)}
+    renewed = leases(api)
+    ready = {item["metadata"]["name"]: _last_said_ready(item) for item in api.get("/api/v1/nodes")["items"]}
+    # a kubelet that is quicker than the Node object of its name makes its lease seconds later
+    return {name for name, said in ready.items() if said and max(said, renewed.get(name, said)) >= since}
 
 
 def leases(api: Api) -> dict[str, dt.datetime]:
@@ -51,9 +53,12 @@ def leases(api: Api) -> dict[str, dt.datetime]:
     return {item["metadata"]["name"]: dt.datetime.fromisoformat(item["spec"]["renewTime"]) for item in items}
 
 
-def _is_ready(item: dict[str, Any]) -> bool:
-    conditions = item.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+def _last_said_ready(item: dict[str, Any]) -> dt.datetime | None:
+    """Return when a node last said that it is ready, None if it said something else."""
+    for condition in item.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready" and condition["status"] == "True":
+            return dt.datetime.fromisoformat(condition["lastHeartbeatTime"])
+    return None
 
 
 def populate(settings: Settings, api: Api) -> None:

@@ -10,10 +10,21 @@ from pathlib import Path
 from k8s101.cluster.supervisor.process import WATCHED_SECONDS, Process
 from k8s101.cluster.values.settings import LOOPBACK, Settings
 
+REGISTRY = "/registry/"
+"""What the keys of all objects begin with."""
+
+PLAN = "bootstrap.txn"
+"""The file in the state directory that says what a new etcd is to hold (see `host/bootstrap.py`)."""
+
 
 def url(settings: Settings) -> str:
     """Return where etcd answers its clients."""
     return f"https://{LOOPBACK}:{settings.ports.etcd}"
+
+
+def data(settings: Settings) -> Path:
+    """Return the directory of its data, which it makes at its first start."""
+    return settings.state / "etcd"
 
 
 def process(settings: Settings, binary: Path) -> Process:
@@ -25,7 +36,7 @@ def process(settings: Settings, binary: Path) -> Process:
         (
             str(binary),
             "--name=k8s101",
-            f"--data-dir={settings.state / 'etcd'}",
+            f"--data-dir={data(settings)}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
@@ -41,6 +52,8 @@ def process(settings: Settings, binary: Path) -> Process:
             "--peer-client-cert-auth",
             # a workshop's data may be lost with the machine's power; waiting for the disk may not
             "--unsafe-no-fsync",
+            # a new cluster gets what is in every cluster at once (see host/bootstrap.py)
+            "--max-txn-ops=1024",
             "--logger=zap",
             "--log-level=warn",
         ),

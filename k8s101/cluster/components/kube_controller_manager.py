@@ -34,5 +34,6 @@ def process(settings: Settings, binary: Path) -> Process:
             "--node-monitor-period=2s",
             f"--node-monitor-grace-period={120 if settings.has_many_nodes else 16}s",
         ),
+        autostart=False,
         priority=30,
     )

@@ -18,4 +18,4 @@ def process(settings: Settings, binary: Path) -> Process:
     flags = authentication(kubeconfig, settings.ports.scheduler)
     # the default rate of 50 a second makes thousands of Pods wait
     rate = ("--kube-api-qps=500", "--kube-api-burst=1000")
-    return Process("kube-scheduler", (str(binary), *flags, *rate), priority=30)
+    return Process("kube-scheduler", (str(binary), *flags, *rate), autostart=False, priority=30)

@@ -8,6 +8,7 @@ import shutil
 import time
 import xmlrpc.client
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from k8s101.cluster.access.api import Api, Get
 from k8s101.cluster.backends import objects
 from k8s101.cluster.backends.base import Backend, Capabilities
 from k8s101.cluster.backends.kinds import BACKENDS, prepare
+from k8s101.cluster.components import etcd
 from k8s101.cluster.facade import place
 from k8s101.cluster.facade.part import Part, log_file
-from k8s101.cluster.host import host
+from k8s101.cluster.host import bootstrap, host
 from k8s101.cluster.linux import limits
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.values.parts import PAUSED, PartState, expected_parts
@@ -215,6 +217,16 @@ class Cluster:
                 last = "\n".join(log.read_text(errors="replace").splitlines()[-3:])
                 raise Problem(f"{part.name} died:\n{last}", where=str(log), then="k8s101 doctor")
 
+    def start_clients(self) -> None:
+        """Start what the API server would refuse until it has its rules of access.
+
+        Raises:
+            Problem: it did not get them in time.
+        """
+        api = self.api
+        api.wait("API server complete", api.complete, READY_SECONDS)
+        host.start_clients(self.settings)
+
     def populate(self) -> None:
         """Write what every cluster has: its nodes, access rules, DNS and identity."""
         self.backend.populate(self.settings, self.api)
@@ -249,19 +261,27 @@ def up(report: Report, *, backend: str | None = None, node_count: int = 3) -> Cl
     with place.exclusive(state):
         cluster = find(state) or _lay_out(state, name, node_count)
         place.make_lessons(cluster.settings)
+        recordable = False
         if cluster.running():
             host.wake(cluster.settings)
             repair(cluster)
         else:
             place.check_space(state)
+            first = not etcd.data(cluster.settings).exists()
             cluster.backend.start(cluster.settings, parts)
             # ports may have changed
             cluster = Cluster(Settings.load(state))
+            recordable = first and not bootstrap.plant(cluster.settings, parts.tools)
         cluster.backend.connect(cluster.settings)
         cluster.api.wait("API server answers", cluster.api.ready, READY_SECONDS)
         timed("control plane answers")
-        cluster.populate()
+        with ThreadPoolExecutor(1) as beside:
+            started = beside.submit(cluster.start_clients)
+            cluster.populate()
+            started.result()
         cluster.wait_ready(timed)
+        if recordable:
+            bootstrap.record(cluster.settings, parts.tools)
     return cluster
 
 

@@ -30,7 +30,7 @@ from k8s101.cluster.linux import cgroups
 from k8s101.cluster.linux.mounts import call, mount
 from k8s101.cluster.node.files import node_processes
 from k8s101.cluster.node.router import ip, set_network_setting
-from k8s101.cluster.supervisor.process import supervisor_config
+from k8s101.cluster.supervisor.process import OPEN_FILES, supervisor_config
 from k8s101.cluster.values.settings import Settings
 
 IMAGES = Path("/run/images")
@@ -45,7 +45,6 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 
 NETWORK_DEVICE = "vec0"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-OPEN_FILES = 65536
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 

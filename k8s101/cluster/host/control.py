@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import xmlrpc.client
@@ -27,10 +28,11 @@ from k8s101.cluster.components.kube_apiserver import encrypts, write_encryption
 from k8s101.cluster.host import loading
 from k8s101.cluster.node.files import SOCKET, write_node_files
 from k8s101.cluster.supervisor import rpc
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.parts import PAUSED, PartName
-from k8s101.cluster.values.settings import Settings
+from k8s101.cluster.values.settings import LOOPBACK, Settings
 
-NODE_CALL_SECONDS = 10
+NODE_CALL_SECONDS = START_SECONDS = 10
 POLL_SECONDS = 0.02
 
 
@@ -208,6 +210,9 @@ class Control:
         """Return the value of a key in etcd, as it is stored."""
         if not isinstance(key, str):
             raise RPCError(Faults.INCORRECT_PARAMETERS, "a key is a text")
+        return self._threads.run(lambda: self._ask_etcd("get", "--print-value-only", "--", key))
+
+    def _ask_etcd(self, *arguments: str, text: bytes = b"") -> bytes:
         pki = self._settings.pki
         command = (
             str(self._etcdctl),
@@ -216,19 +221,28 @@ class Control:
             f"--cert={pki / 'etcdctl.crt'}",
             f"--key={pki / 'etcdctl.key'}",
             "--command-timeout=5s",
-            "get",
-            "--print-value-only",
-            "--",
-            key,
+            *arguments,
         )
+        result = subprocess.run(command, input=text, capture_output=True, check=False)
+        if result.returncode:
+            raise RPCError(Faults.FAILED, result.stderr.decode(errors="replace")[-300:])
+        return result.stdout
 
-        def read() -> bytes:
-            result = subprocess.run(command, capture_output=True, check=False)
-            if result.returncode:
-                raise RPCError(Faults.FAILED, result.stderr.decode(errors="replace")[-300:])
-            return result.stdout
+    def registry(self) -> Any:
+        """Return all that the API server has stored, as `etcdctl` writes it."""
+        return self._threads.run(lambda: self._ask_etcd("get", "--prefix", "--write-out=json", etcd.REGISTRY))
 
-        return self._threads.run(read)
+    def plant(self) -> Any:
+        """Give a new etcd what the state directory holds for it; return whether it took that."""
+
+        def work() -> bool:
+            address = (str(LOOPBACK), self._settings.ports.etcd)
+            # asked too soon, etcdctl would wait for a second before it asks again
+            until(lambda: _answers(address), START_SECONDS, every=0.01)
+            text = (self._settings.state / etcd.PLAN).read_bytes()
+            return self._ask_etcd("txn", text=text).startswith(b"SUCCESS")
+
+        return self._threads.run(work)
 
     def encrypt_secrets(self, enabled: bool) -> bool:
         """Switch encryption of Secrets in etcd on or off; the API server reads the file again by itself.
@@ -241,6 +255,11 @@ class Control:
         before = encrypts(self._settings)
         write_encryption(self._settings, enabled=enabled)
         return before != enabled
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    with socket.socket() as line:
+        return not line.connect_ex(address)
 
 
 def process_row(info: dict[str, Any], prefix: str, processes: Path) -> dict[str, Any]:

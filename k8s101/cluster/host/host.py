@@ -14,12 +14,15 @@ from supervisor.xmlrpc import Faults
 from k8s101.cluster.access.pki import Authority, create_control_plane
 from k8s101.cluster.components import etcd, kube_apiserver, kube_controller_manager, kube_scheduler
 from k8s101.cluster.supervisor import rpc
-from k8s101.cluster.supervisor.process import PID_FILE, Process, supervisor_config
+from k8s101.cluster.supervisor.process import PID_FILE, Process, allow_open_files, supervisor_config
 from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
 CONTROL_PLANE_TOOLS = ("etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+CLIENTS = ("kube-controller-manager", "kube-scheduler")
+"""Parts of the control plane that the API server refuses until it has written its own rules of access."""
+
 CONTROL = "k8s101.cluster.host.control:make_rpcinterface"
 START_SECONDS = 10
 STOP_SECONDS = 10
@@ -100,6 +103,7 @@ def launch(settings: Settings, command: Sequence[str]) -> None:
             cwd="/",
             env=environment,
             start_new_session=True,
+            preexec_fn=allow_open_files,
         )
     if result.returncode:
         raise _not_started(log)
@@ -115,6 +119,12 @@ def launch(settings: Settings, command: Sequence[str]) -> None:
 def _not_started(log: Path) -> Problem:
     lines = log.read_text(errors="replace").splitlines(keepends=True) if log.exists() else []
     return Problem(f"the supervisor did not start:\n{''.join(lines[-5:])}", where=str(log), then="k8s101 doctor")
+
+
+def start_clients(settings: Settings) -> None:
+    """Start what has to wait for the API server, unless it runs: refused, it would try again only after seconds."""
+    for name in CLIENTS:
+        ensure_started(settings, name)
 
 
 def ensure_started(settings: Settings, name: str) -> None:

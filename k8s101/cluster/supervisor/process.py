@@ -19,6 +19,7 @@ from pathlib import Path
 SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord")
 PID_FILE = "supervisord.pid"
 
+OPEN_FILES = 65536
 WATCHED_SECONDS = 1
 """How long those may take to end whose clients keep watches open; they would wait for them for ever."""
 
@@ -46,6 +47,12 @@ class Process:
     stop_signal: str = "TERM"
     stop_seconds: int = 5
     priority: int = 100
+
+
+def allow_open_files() -> None:
+    """Let this process and those that it starts have many files open at once, as far as its user may."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most) if most >= 0 else OPEN_FILES, most))
 
 
 def _escape(text: str) -> str:
@@ -104,7 +111,8 @@ def supervisor_config(
             "pidfile": _escape(str(directory / PID_FILE)),
             "logfile": _escape(str(logs / "supervisord.log")),
             "childlogdir": _escape(str(logs)),
-            "minfds": str(min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
+            # so many are closed one by one for every process that it starts; what Python opens closes by itself
+            "minfds": "64",
             "umask": umask,
         },
         "unix_http_server": {"file": _escape(str(socket_path)), "chmod": "0600"},
