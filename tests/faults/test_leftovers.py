@@ -93,7 +93,7 @@ def test_an_interrupted_start_can_be_undone(
     if number != signal.SIGKILL and MOMENTS[moment] is not MOMENTS["before anything runs"]:
         assert start.returncode == INTERRUPTED, errors
         assert "Traceback" not in errors
-        assert "k8s101 up continues, k8s101 down cleans up" in errors
+        assert "the same command goes on from there, k8s101 down cleans up" in errors
     assert machine.k8s101("down").returncode == 0
     after = traces(machine)
     # a command that was killed cannot take its lock file along
