@@ -23,7 +23,12 @@ ls work | head -1
 ls "$HOME/kubernetes-101" | head -1
 cd work
 for attempt in $(seq 100); do [ -e "$K8S101_STATE/settings.json" ] && break; sleep 0.1; done
-python -c 'from k8s101 import connect, kubectl; connect("start-here"); kubectl("create configmap kept")'
+python - <<'EOF'
+from k8s101 import connect
+from k8s101.lesson.cells.bash import run
+connect("start-here")
+run("kubectl create configmap kept")
+EOF
 echo "home $HOME"
 """
 

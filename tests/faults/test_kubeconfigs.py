@@ -46,11 +46,12 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 """
 
 LESSON = """
-from k8s101 import apply, connect, kubectl, wait_for
+from k8s101 import connect
+from k8s101.lesson.cells.bash import run
 api = connect("start-here")
-apply("hello.yaml")
-wait_for("deployment/hello", "rolled out")
-kubectl("get pods")
+run("kubectl apply -f hello.yaml")
+run("kubectl rollout status deployment/hello --timeout=60s")
+run("kubectl get pods")
 """
 
 

@@ -23,10 +23,11 @@ work = {files.WORK: os.environ[files.WORK]}
 os.execve(sys.executable, [sys.executable, sys.argv[1]], lab.jupyter_environment() | work)
 """
 LESSON = """
-from k8s101 import connect, kubectl
+from k8s101 import connect
+from k8s101.lesson.cells.bash import run
 api = connect("start-here")
-kubectl("create configmap words --from-literal=word=größer")
-kubectl("get configmap words -o yaml")
+run("kubectl create configmap words --from-literal=word=größer")
+run("kubectl get configmap words -o yaml")
 print("well", api.get("configmap/words")["data"]["word"] == "gr\\u00f6\\u00dfer")
 """
 

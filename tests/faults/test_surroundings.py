@@ -109,13 +109,14 @@ def production(running: Machine) -> Iterator[Path]:
 
 
 LESSON = """
-from k8s101 import apply, connect, kubectl, show, wait_for
+from k8s101 import connect
+from k8s101.lesson.cells.bash import run
 api = connect("start-here")
-apply("hello.yaml")
-wait_for("deployment/hello", "rolled out")
-kubectl("delete deployment hello")
-kubectl(f"delete namespace {api.namespace} --wait=false")
-show("nodes")
+run("kubectl apply -f hello.yaml")
+run("kubectl rollout status deployment/hello --timeout=60s")
+run("kubectl delete deployment hello")
+run(f"kubectl delete namespace {api.namespace} --wait=false")
+run("kubectl get nodes")
 """
 
 

@@ -7,11 +7,34 @@ from contextlib import contextmanager
 from typing import Any
 
 from k8s101 import connect
-from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.session import MANIFESTS, Api
+from k8s101.lesson.cells.bash import run
 from k8s101.lesson.quiz import bank, checks
+from k8s101.notebook.document import Tree, cells, read
 from tests.waiting import eventually
 
 CLEAR_SECONDS = 60
+
+
+class Page:
+    """A module, as somebody types it.
+
+    Args:
+        number: of the module.
+    """
+
+    def __init__(self, number: str) -> None:
+        self._path = Tree().paths([number])[0]
+
+    def bash(self, commands: str) -> None:
+        """Run what a learner would type, next to the lesson's files as they are in the repository."""
+        run(f"cd {MANIFESTS / self._path.stem}\n{commands}")
+
+    def cell(self, name: str) -> str:
+        """Return the commands of a cell of the page."""
+        source = next(found.source for found in cells(read(self._path)) if found.id == name)
+        assert source.startswith("%%bash")
+        return str(source).split("\n", 1)[1]
 
 
 @contextmanager

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl, wait_for
+from k8s101.lesson.api.diagnose import ready_endpoints
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from k8s101.lesson.quiz.checking import existing
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
+
+bash = Page("00").bash
 
 APP = """
 apiVersion: apps/v1
@@ -52,7 +56,11 @@ def api(opened: Api) -> Iterator[Api]:
     clear(opened, "deployments", "services")
 
 
-def app(name: str, version: str, copies: int = 2, own: str = "x: y", pods: str = "x: y") -> None:
+def apply(manifest: str) -> None:
+    bash(f"kubectl apply -f - <<'EOF'\n{manifest}EOF")
+
+
+def app(name: str, version: str, copies: int = 2, own: str = "part: one", pods: str = "part: one") -> None:
     apply(APP.format(name=name, version=version, copies=copies, own=own, pods=pods))
 
 
@@ -62,7 +70,7 @@ def service(name: str, app: str, port: int = 8000, target: int = 8000) -> None:
 
 def complete() -> None:
     app("mine", "1.1.0", pods="team: yours")
-    wait_for("deployment/mine", "rolled out")
+    bash("kubectl rollout status deployment/mine --timeout=60s")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
@@ -90,14 +98,14 @@ def test_what_is_wrong_with_four_is_told(api: Api, copies: int, version: str, li
 
 def test_four_passes_by_commands_too(api: Api) -> None:
     app("hello", "1.0.0", copies=6)
-    kubectl("scale deployment/hello --replicas=4")
-    kubectl("set image deployment/hello hello=k8s101.test/hello:1.1.0")
+    bash("kubectl scale deployment/hello --replicas=4")
+    bash("kubectl set image deployment/hello hello=k8s101.test/hello:1.1.0")
     assert_passes(api, "four")
 
 
 def test_mine_passes(api: Api) -> None:
-    apply("solution-mine.yaml")
-    kubectl("expose deployment mine --port=8000")
+    bash("kubectl apply -f solution-mine.yaml")
+    bash("kubectl expose deployment mine --port=8000")
     assert_passes(api, "mine")
 
 
@@ -107,7 +115,7 @@ def test_a_label_that_pods_lack_is_told(api: Api) -> None:
     app("mine", "1.1.0", own="team: yours")
     missing = "2 of 2 Pods lack the label team=yours (the Deployment has it, but does not hand it down)"
     assert last_line(api, "mine") == f"✗ not yet: {missing}"
-    kubectl("label pods -l app=mine team=yours")
+    bash("kubectl label pods -l app=mine team=yours")
     lost = "these Pods have the label, but the Deployment's template lacks it: the next Pod will be without it"
     assert last_line(api, "mine") == f"✗ not yet: {lost}"
 
@@ -130,25 +138,25 @@ def test_what_is_wrong_with_the_service_is_told(api: Api, app: str, port: int, t
     complete()
     service("mine", app, port, target)
     if app == "mine":
-        wait_for("service/mine", "2 endpoints")
+        eventually("two endpoints", lambda: ready_endpoints(api, existing(api, "service/mine")) == 2, 10)
     assert last_line(api, "mine") == f"✗ not yet: {line}"
 
 
 def test_shop_passes_once_both_faults_are_repaired(api: Api) -> None:
-    apply("shop.yaml")
+    bash("kubectl apply -f shop.yaml")
     assert last_line(api, "shop") == "○ not attempted: nothing in shop has changed yet"
-    kubectl("set selector service/shop app=shop")
+    bash("kubectl set selector service/shop app=shop")
     image = "its node has no image k8s101.test/hello:1.1 and cannot get it"
     assert last_line(api, "shop").endswith(image)
-    kubectl("set image deployment/shop shop=k8s101.test/hello:1.1.0")
+    bash("kubectl set image deployment/shop shop=k8s101.test/hello:1.1.0")
     assert_passes(api, "shop")
 
 
 def test_shop_passes_with_other_labels_too(api: Api) -> None:
-    apply("shop.yaml")
-    kubectl("set image deployment/shop shop=k8s101.test/hello:1.1.0")
+    bash("kubectl apply -f shop.yaml")
+    bash("kubectl set image deployment/shop shop=k8s101.test/hello:1.1.0")
     line = "Service shop has no endpoints: its selector app=store matches no Pod label"
     assert last_line(api, "shop") == f"✗ not yet: {line}"
-    kubectl("delete service shop")
-    kubectl("expose deployment shop --port=8000")
+    bash("kubectl delete service shop")
+    bash("kubectl expose deployment shop --port=8000")
     assert_passes(api, "shop")

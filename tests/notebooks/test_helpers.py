@@ -12,13 +12,17 @@ import ipywidgets
 import pytest
 from kubernetes.client import V1Namespace, V1ObjectMeta
 
-from k8s101 import apply, component, connect, draw, fault, forward, kubectl, sh, show, wait_for
+from k8s101 import component, connect, draw, fault, forward
 from k8s101.cluster.facade import cluster
 from k8s101.errors import Problem
+from k8s101.lesson.api.diagnose import ready_endpoints
 from k8s101.lesson.api.names import condition, ready
 from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.cells.bash import run
 from k8s101.lesson.pictures import live
+from k8s101.lesson.quiz.checking import existing
 from tests.notebooks.checking import clear, lesson
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -76,6 +80,10 @@ spec:
 """
 
 
+def apply(manifest: str) -> None:
+    run(f"kubectl apply -f - <<'EOF'\n{manifest}EOF")
+
+
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
     with lesson("start-here") as api:
@@ -92,7 +100,7 @@ def api(opened: Api) -> Iterator[Api]:
 @pytest.fixture
 def mine(api: Api) -> Api:
     apply(MINE.format(copies=4, version="1.1.0"))
-    wait_for("deployment/mine", "rolled out")
+    run("kubectl rollout status deployment/mine --timeout=60s")
     return api
 
 
@@ -108,15 +116,13 @@ spec:
 
 def well(api: Api) -> bool:
     """Tell whether Deployment and Service `mine` are as they were made."""
-    wait_for("deployment/mine", "rolled out")
-    wait_for("service/mine", "4 endpoints")
+    run("kubectl rollout status deployment/mine --timeout=60s")
+    eventually("four endpoints", lambda: serving(api) == 4)
     return all(":1.1.0" in pod["spec"]["containers"][0]["image"] for pod in api.list("Pod", "app=mine") if ready(pod))
 
 
-def wait_for_endpoints(api: Api, wanted: int) -> None:
-    kubectl("wait --for=create endpointslice -l kubernetes.io/service-name=mine --timeout=10s")
-    ready = [e for s in api.list("EndpointSlice", "kubernetes.io/service-name=mine") for e in s.get("endpoints") or []]
-    assert len(ready) == wanted
+def serving(api: Api) -> int:
+    return ready_endpoints(api, existing(api, "service/mine"))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_a_fault_shows_its_symptom_and_heals(
     mine: Api, name: str, target: str, symptom: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     apply(SERVICE.format(app="mine", port=8000, target=8000))
-    wait_for_endpoints(mine, 4)
+    eventually("four endpoints", lambda: serving(mine) == 4)
     broken = fault(name, target)
     broken.evidence()
     assert symptom in capsys.readouterr().out
@@ -176,7 +182,7 @@ def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> Non
     view.observe(lambda change: frames.append(change["new"]), names="value")
     thread = threading.Thread(target=live.follow, args=(view, "deployment/mine", LIVE_SECONDS))
     thread.start()
-    kubectl("scale deployment/mine --replicas=5")
+    run("kubectl scale deployment/mine --replicas=5")
     thread.join()
     assert "Deployment mine · 4 of 4 ready" in frames[0]
     assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
@@ -186,49 +192,19 @@ def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> Non
 def test_a_picture_of_volumes_names_claim_and_disk(api: Api) -> None:
     apply(STORAGE)
     try:
-        wait_for("pod/write", "{.status.phase}=Succeeded")
+        run("kubectl wait pod/write --for=jsonpath={.status.phase}=Succeeded --timeout=60s")
         text = draw().text
         assert "uses PersistentVolumeClaim notes · Bound" in text
         assert "is bound to PersistentVolume k8s101-start-here · Bound" in text
     finally:
-        kubectl("delete pod/write persistentvolumeclaim/notes --wait=true")
-        kubectl("delete persistentvolume k8s101-start-here")
+        run("kubectl delete pod/write persistentvolumeclaim/notes --wait=true")
+        run("kubectl delete persistentvolume k8s101-start-here")
 
 
 def test_an_unknown_fault_is_told(api: Api) -> None:
     with pytest.raises(Problem, match="no fault 'flood'") as caught:
         fault("flood", "worker-1")
     assert "node dead" in caught.value.then
-
-
-def test_commands_print_what_they_say_and_raise_when_they_fail(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    kubectl("get namespace kube-system -o name")
-    assert capsys.readouterr().out == "namespace/kube-system\n"
-    sh("kubectl version --client -o json | grep -c gitVersion")
-    assert capsys.readouterr().out == "1\n"
-    with pytest.raises(Problem, match='doesn\'t have a resource type "nothing"'):
-        kubectl("get nothing")
-    with pytest.raises(Problem, match="exit code 3"):
-        sh("exit 3")
-    with pytest.raises(Problem, match="exit code 1"):
-        sh("false | cat")
-
-
-def test_tables_read_the_same_on_every_run(mine: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    show("deployments,replicasets")
-    assert capsys.readouterr().out.splitlines() == [
-        "DEPLOYMENT  WANTED  UPDATED  READY  AVAILABLE  IMAGE",
-        "mine        4       4        4      4          1.1.0",
-        "",
-        "REVISION  REPLICASET  WANTED  READY  IMAGE  OWNER",
-        "1         mine-…      4       4      1.1.0  Deployment mine",
-    ]
-
-
-def test_a_wait_that_ends_too_early_names_the_cause(api: Api) -> None:
-    apply(MINE.format(copies=1, version="1.1.1"))
-    with pytest.raises(Problem, match="Readiness probe failed: HTTP probe failed with statuscode: 500"):
-        wait_for("deployment/mine", "Available", timeout=6)
 
 
 def test_a_port_leads_into_the_cluster(mine: Api) -> None:

@@ -145,12 +145,13 @@ def test_logs_exec_proxy_and_metrics(web: SmallMachine) -> None:
 def test_port_forward_and_node_port_answer_on_loopback(web: SmallMachine) -> None:
     script = """
 import requests
-from k8s101 import connect, forward, kubectl, wait_for
+from k8s101 import connect, forward
+from k8s101.lesson.cells.bash import run
 from k8s101.cluster.backends import guest
 from k8s101.cluster.facade import cluster
 api = connect("forward")
-kubectl("create deployment one --image=k8s101.test/hello:1.0.0")
-wait_for("deployment/one", "rolled out")
+run("kubectl create deployment one --image=k8s101.test/hello:1.0.0")
+run("kubectl rollout status deployment/one --timeout=60s")
 with forward("deployment/one", 8000) as way:
     print("forward:", way.get("/").text)
 settings = cluster.find().settings
