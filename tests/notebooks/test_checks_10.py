@@ -6,10 +6,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl, show, wait_for
-from k8s101.lesson.api.schedule import distance
-from k8s101.lesson.api.session import Api, make_current
+from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
+from k8s101.notebook.document import cells, read
 from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+
+pytestmark = pytest.mark.cluster
+
+FILES = MANIFESTS / "10-jobs-and-cronjobs"
+WORK = "hello countdown --from=1 --every=500ms"
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def cell(name: str) -> str:
+    """Return the commands of a cell of the page."""
+    page = read(ROOT / "notebooks" / "10-jobs-and-cronjobs.ipynb")
+    source = next(found.source for found in cells(page) if found.id == name)
+    assert source.startswith("%%bash")
+    return str(source).split("\n", 1)[1]
 
 
 @pytest.fixture(scope="module")
@@ -25,143 +44,130 @@ def api(opened: Api) -> Iterator[Api]:
     clear(opened, "cronjobs", "jobs")
 
 
-@pytest.mark.cluster
+def changed(file: str, *changes: tuple[str, str]) -> None:
+    """Apply a file, changed like this."""
+    text = (FILES / file).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
+
+
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
     assert last_line(api, "mail") == "○ not attempted: there is no Job mail yet"
     assert last_line(api, "backup") == "○ not attempted: there is no CronJob backup yet"
+    assert last_line(api, "invoices") == "○ not attempted: there is no CronJob invoices yet"
 
 
-def mail(completions: int = 5, parallelism: int = 2, mode: str = "Indexed") -> None:
-    apply("mail.yaml", completions=completions, parallelism=parallelism, mode=mode)
-
-
-@pytest.mark.cluster
 def test_the_mail_of_the_solution_passes(api: Api) -> None:
-    mail()
+    bash(cell("10-exercise-1-solution"))
     assert_passes(api, "mail")
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize(
-    ("wrong", "cause"),
+    ("change", "cause"),
     [
-        ({"completions": 4}, "4 Pods ended well, the task wants 5"),
-        ({"mode": "NonIndexed"}, "its Pods have no numbers: completionMode is NonIndexed"),
-        ({"parallelism": 5}, "5 Pods at a time, the task says 2: look at parallelism"),
-        ({"parallelism": 1}, "1 Pods at a time, the task says 2: look at parallelism"),
+        (("completions: 5", "completions: 4"), "4 Pods have succeeded, the task wants 5: delete the Job"),
+        (("Indexed", "NonIndexed"), "its Pods have no numbers: completionMode is NonIndexed; delete the Job"),
+        (("parallelism: 2", "parallelism: 5"), "5 Pods ran at a time, the task says 2: delete the Job"),
+        (("ttlSecondsAfterFinished: 600", "backoffLimit: 3"), "nobody deletes the finished Job and its Pods"),
+        (("ttlSecondsAfterFinished: 600", "ttlSecondsAfterFinished: 3600"), "they are deleted after 3600 s"),
+        ((WORK, "exit 1"), "mail has failed: BackoffLimitExceeded"),
     ],
 )
-def test_what_is_wrong_with_mail_is_told_and_can_be_tried_again(api: Api, wrong: dict[str, object], cause: str) -> None:
-    mail(**wrong)  # type: ignore[arg-type]
-    line = last_line(api, "mail")
-    assert line.startswith(f"✗ not yet: {cause}")
-    assert 'delete the Job (kubectl("delete job mail")) and try again' in line
-    kubectl("delete job mail --cascade=foreground")
-    mail()
-    assert_passes(api, "mail")
+def test_what_is_wrong_with_mail_is_told(api: Api, change: tuple[str, str], cause: str) -> None:
+    changes = [(f"{WORK}; ", "")] if WORK not in change[0] else []
+    if "exit 1" in change[1]:
+        changes.append(("spec:\n  completions", "spec:\n  backoffLimit: 0\n  completions"))
+    changed("solution-mail.yaml", *changes, change)
+    assert last_line(api, "mail").startswith(f"✗ not yet: {cause}")
 
 
-@pytest.mark.cluster
-def test_mail_that_fails_is_told_why(api: Api) -> None:
-    image = "--image=k8s101.test/toolbox:1.0"
-    kubectl(f"create job mail {image} -- false")
-    api.batch.patch_namespaced_job("mail", api.namespace, {"spec": {"backoffLimit": 0}})
-    assert "mail has failed: BackoffLimitExceeded" in last_line(api, "mail")
+def start() -> None:
+    bash("kubectl create job now --from=cronjob/backup")
 
 
-BACKUP = """
-apiVersion: batch/v1
-kind: CronJob
-metadata: {{name: backup}}
-spec:
-  schedule: "{schedule}"
-  concurrencyPolicy: {policy}
-  jobTemplate:
-    spec:
-      {limit}
-      backoffLimit: 0
-      template:
-        spec:
-          restartPolicy: Never
-          containers: [{{name: backup, image: k8s101.test/toolbox:1.0, command: [{command}]}}]
-"""
-
-
-def backup(
-    schedule: str = "*/5 * * * *",
-    policy: str = "Forbid",
-    limit: str = "activeDeadlineSeconds: 60",
-    command: str = "pwd",
-) -> None:
-    apply(BACKUP.format(schedule=schedule, policy=policy, limit=limit, command=command))
-
-
-def run() -> None:
-    kubectl("create job now --from=cronjob/backup")
-
-
-@pytest.mark.cluster
 def test_the_backup_of_the_solution_passes(api: Api) -> None:
-    apply("solution-backup.yaml")
-    assert last_line(api, "backup") == "✗ not yet: no run was started by hand yet"
-    run()
+    bash("kubectl apply -f solution-backup.yaml")
+    assert last_line(api, "backup") == "✗ not yet: nobody has started a run by hand yet"
+    bash("kubectl delete cronjob backup")
+    bash(cell("10-exercise-2-solution"))
     assert_passes(api, "backup")
 
 
-@pytest.mark.cluster
 def test_another_way_to_back_up_passes_too(api: Api) -> None:
-    backup("0-59/5 * * * *", "Replace", "activeDeadlineSeconds: 30")
-    run()
+    changed("solution-backup.yaml", ("*/10 8-17 * * MON-FRI", "0-50/10 8-17 ? * 1-5"), ("Forbid", "Replace"))
+    start()
     assert_passes(api, "backup")
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize(
-    ("wrong", "cause"),
+    ("change", "cause"),
     [
-        ({"schedule": "5 * * * *"}, '"5 * * * *" starts it every 60 minutes'),
-        ({"schedule": "*/5 * * * 1"}, '"*/5 * * * 1" starts it at changing distances'),
-        ({"policy": "Allow"}, "two runs may overlap: concurrencyPolicy is Allow"),
-        ({"limit": ""}, "it may take for ever: look at activeDeadlineSeconds, and start a new run"),
-        ({"limit": "activeDeadlineSeconds: 300"}, "it is stopped after 300 s: look at activeDeadlineSeconds"),
-        ({"command": "'false'"}, "it has failed: BackoffLimitExceeded"),
+        (("MON-FRI", "*"), '"*/10 8-17 * * *" starts a run on Sunday at 08:00'),
+        (("8-17", "8-18"), '"*/10 8-18 * * MON-FRI" starts a run on Monday at 18:00'),
+        (("*/10", "10"), '"10 8-17 * * MON-FRI" starts no run on Monday at 08:00'),
+        (("* * MON-FRI", "1 * MON-FRI"), '"*/10 8-17 1 * MON-FRI" does not start a run in every week of the year'),
+        (("timeZone: Europe/Berlin", "timeZone: Etc/UTC"), "its clock is that of Etc/UTC, the task asks for Europe"),
+        (("timeZone: Europe/Berlin\n", "suspend: false\n"), "its clock is that of the control plane, the task asks"),
+        (("Forbid", "Allow"), "two runs may overlap: concurrencyPolicy is Allow"),
+        (("activeDeadlineSeconds: 60", "backoffLimit: 2"), "nothing stops a run, the task says after 60 s"),
+        (("Seconds: 60", "Seconds: 300"), "a run is stopped after 300 s, the task says after 60 s"),
+        (("[echo, everything is saved]", "['false']"), "now has failed: BackoffLimitExceeded"),
     ],
 )
-def test_what_is_wrong_with_backup_is_told(api: Api, wrong: dict[str, str], cause: str) -> None:
-    backup(**wrong)
-    run()
+def test_what_is_wrong_with_backup_is_told(api: Api, change: tuple[str, str], cause: str) -> None:
+    once = [("activeDeadlineSeconds: 60", "activeDeadlineSeconds: 60\n      backoffLimit: 0")] * ("false" in change[1])
+    once += [("OnFailure", "Never")] * bool(once)
+    changed("solution-backup.yaml", *once, change)
+    start()
     assert last_line(api, "backup").startswith(f"✗ not yet: {cause}")
 
 
-@pytest.mark.cluster
-def test_runs_of_a_cronjob_read_the_same_at_any_time(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    backup()
-    run()
-    wait_for("job/now", "Complete")
-    capsys.readouterr()
-    show("jobs,cronjobs")
-    jobs, cronjobs = capsys.readouterr().out.split("\n\n")
-    assert jobs.split()[-5:] == ["now", "1", "1", "0", "Complete"]
-    assert cronjobs.split()[-9:] == ["backup", "*/5", "*", "*", "*", "*", "Forbid", "no", "0"]
+@pytest.fixture
+def invoices(api: Api) -> Iterator[Api]:
+    """The fault of exercise 3, as the page prepares it."""
+    bash(cell("10-exercise-3-fault"))
+    yield api
+    bash("kubectl delete secrets --all")
 
 
-@pytest.mark.parametrize(
-    ("schedule", "minutes"),
-    [
-        ("*/5 * * * *", 5),
-        ("0,5,10,15,20,25,30,35,40,45,50,55 * * * *", 5),
-        ("2-59/5 * * * *", 5),
-        ("3/5 * * * *", 5),
-        ("@every 5m", 5),
-        ("5 * * * *", 60),
-        ("@hourly", 60),
-        ("* * * * *", 1),
-        ("30 2 * * *", 1440),
-        ("0-11 * * * *", None),
-        ("*/7 * * * *", None),
-        ("*/5 * * * 1", None),
-        ("@weekly", None),
-    ],
-)
-def test_the_distance_of_starts_is_found(schedule: str, minutes: int | None) -> None:
-    assert distance(schedule) == minutes
+def tidy() -> None:
+    bash(
+        """
+        kubectl delete jobs -l app=invoices --timeout=60s
+        kubectl create job invoices-now --from=cronjob/invoices
+        """
+    )
+
+
+def test_the_fault_is_not_given_away_and_the_solution_passes(invoices: Api) -> None:
+    assert last_line(invoices, "invoices") == "○ not attempted: invoices is as your colleague left it"
+    bash("kubectl create job by-hand --from=cronjob/invoices")
+    assert last_line(invoices, "invoices") == "✗ not yet: no run of invoices has completed yet"
+    bash(cell("10-exercise-3-solution"))
+    assert_passes(invoices, "invoices")
+
+
+def test_the_missing_secret_and_another_policy_pass_too(invoices: Api) -> None:
+    bash("""kubectl patch cronjob invoices -p '{"spec": {"concurrencyPolicy": "Replace"}}'""")
+    bash("kubectl create secret generic invoice-key --from-literal=key=some")
+    tidy()
+    assert_passes(invoices, "invoices")
+
+
+def test_half_a_repair_is_told_what_would_happen_next(invoices: Api) -> None:
+    changed("solution-invoices.yaml", ("      activeDeadlineSeconds: 120\n", ""))
+    bash("kubectl create job invoices-now --from=cronjob/invoices")
+    line = "a run still hangs, and as long as it does, nothing starts on schedule"
+    assert last_line(invoices, "invoices") == f"✗ not yet: {line}"
+    bash("kubectl delete jobs -l app=invoices --timeout=60s")
+    tidy()
+    line = "nothing ends a run that hangs: it blocks all others"
+    assert last_line(invoices, "invoices") == f"✗ not yet: {line}"
+    bash("""kubectl patch cronjob invoices -p '{"spec": {"concurrencyPolicy": "Allow"}}'""")
+    line = "runs that hang would pile up: concurrencyPolicy is Allow"
+    assert last_line(invoices, "invoices") == f"✗ not yet: {line}"
+    changed("solution-invoices.yaml", ("invoices-key", "invoices-keys"))
+    line = "this run is complete, but the next one on schedule will hang"
+    assert last_line(invoices, "invoices") == f"✗ not yet: {line}"

@@ -1,29 +1,43 @@
-"""How far apart the starts are that the schedule of a CronJob names."""
+"""When the schedule of a CronJob starts a run."""
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
+WORDS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0"}
+DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+ANY = ("*", "?", "*/1")
 
-ONE_DAY = 24 * 60
-"""In minutes."""
+Start = tuple[int, int]
+"""A day of the week (0 is Sunday) and a minute of that day."""
 
 
-def distance(schedule: str) -> int | None:
-    """Return the minutes from one start to the next; None if they are not always the same.
+def starts(schedule: str) -> set[Start] | None:
+    """Return when a schedule starts a run in any week, None if it depends on the date or can't be read.
 
     Args:
         schedule: five fields, or a word (kubernetes.io/docs/concepts/workloads/controllers/cron-jobs).
     """
-    words = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *"}
-    if every := re.fullmatch(r"@every (\d+)m", schedule):
-        return int(every[1])
-    fields = words.get(schedule, schedule).split()
-    if len(fields) != 5 or any(field not in ("*", "?", "*/1") for field in fields[2:]):
+    fields = WORDS.get(schedule, schedule).split()
+    if len(fields) != 5 or any(field not in ANY for field in fields[2:4]):
         return None
-    starts = sorted(60 * hour + minute for hour in _field(fields[1], 24) for minute in _field(fields[0], 60))
-    gaps = {later - sooner for sooner, later in pairwise([*starts, starts[0] + ONE_DAY])}
-    return gaps.pop() if len(gaps) == 1 else None
+    try:
+        minutes, hours = _field(fields[0], 60), _field(fields[1], 24)
+        days = {day % 7 for day in _field(_numbers(fields[4]), 7)}
+    except ValueError:
+        return None
+    return {(day, 60 * hour + minute) for day in days for hour in hours for minute in minutes}
+
+
+def spelt(start: Start) -> str:
+    """Return a start in words, such as `Monday at 08:00`."""
+    return f"{NAMES[start[0]]} at {start[1] // 60:02}:{start[1] % 60:02}"
+
+
+def _numbers(days: str) -> str:
+    """Return a field with numbers instead of names of days."""
+    for number, name in enumerate(DAYS):
+        days = days.upper().replace(name, str(number))
+    return days
 
 
 def _field(text: str, size: int) -> set[int]:
