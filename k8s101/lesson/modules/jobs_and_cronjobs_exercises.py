@@ -96,7 +96,8 @@ def _mail(api: Api) -> Iterator[Finding]:
     yield expect(most == 2, "two ran at a time", f"{most} Pods ran at a time, the task says 2: {AGAIN}")
     kept = job["spec"].get("ttlSecondsAfterFinished")
     stays = "nobody deletes the finished Job and its Pods" if kept is None else f"they are deleted after {kept} s"
-    yield expect(kept == KEPT, f"they are deleted {kept} s after the end", f"{stays}; the task says ten minutes after the end")
+    told = f"{stays}; the task says ten minutes after the end"
+    yield expect(kept == KEPT, f"they are deleted {kept} s after the end", told)
 
 
 def _most_at_once(api: Api, job: Object) -> int:
