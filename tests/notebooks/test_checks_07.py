@@ -6,15 +6,41 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101 import apply, kubectl, wait_for
-from k8s101.errors import Problem
-from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import clear, last_line, lesson, outcome
+from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
+from k8s101.notebook.document import cells, read
+from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
-RESERVED = "worker-3"
+FILES = MANIFESTS / "07-daemonsets"
+FAST, RESERVED = "worker-1", "worker-3"
+"""The nodes that the page's cells choose: the first one, and the last."""
+
 TAINT = "dedicated=database:NoSchedule"
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def cell(name: str) -> str:
+    """Return the commands of a cell of the page."""
+    page = read(ROOT / "notebooks" / "07-daemonsets.ipynb")
+    source = next(found.source for found in cells(page) if found.id == name)
+    assert source.startswith("%%bash")
+    return str(source).split("\n", 1)[1]
+
+
+def changed(file: str, *changes: tuple[str, str]) -> None:
+    """Apply a manifest of the lesson, changed like this."""
+    text = (FILES / file).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 @pytest.fixture(scope="module")
@@ -28,111 +54,139 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     clear(opened, "daemonsets", "deployments")
+    for node in (FAST, RESERVED):
+        opened.core.patch_node(node, {"metadata": {"labels": {"disk": None}}, "spec": {"taints": None}})
 
 
 @pytest.fixture
-def agent(api: Api) -> Api:
-    """Agents of 1.1.0 on all nodes, as the lesson leaves them."""
-    update(surge=0, unavailable=1, version="1.1.0")
-    wait_for("daemonset/agent", "rolled out")
+def labelled(api: Api) -> Api:
+    """One node with a fast disk, as the task asks for."""
+    bash(f"kubectl label node {FAST} disk=fast")
     return api
 
 
 @pytest.fixture
-def reserved(api: Api) -> Iterator[Api]:
-    """One node keeps Pods away."""
-    taint = {"key": "dedicated", "value": "database", "effect": "NoSchedule"}
-    api.core.patch_node(RESERVED, {"spec": {"taints": [taint]}})
-    yield api
-    api.core.patch_node(RESERVED, {"spec": {"taints": []}})
+def reserved(api: Api) -> Api:
+    """One node that keeps Pods off."""
+    bash(f"kubectl taint node {RESERVED} {TAINT}")
+    return api
 
 
-def update(surge: int | str, unavailable: int | str, version: str) -> None:
-    apply("surge.yaml", surge=surge, unavailable=unavailable, version=version)
+def test_nothing_is_attempted_at_the_start(api: Api) -> None:
+    for name in ("slow", "audit", "metrics"):
+        assert last_line(api, name) == f"○ not attempted: there is no DaemonSet {name} yet"
 
 
-def test_nothing_is_attempted_at_the_start(agent: Api) -> None:
-    assert last_line(agent, "surge") == "○ not attempted: DaemonSet agent still asks for 1.1.0"
-    assert last_line(agent, "audit") == "○ not attempted: there is no DaemonSet audit yet"
+SOLUTION = (FILES / "solution-slow.yaml").read_text()
+RULE = SOLUTION[SOLUTION.index("      affinity:") : SOLUTION.index("      containers:")]
 
 
-def test_an_update_that_leaves_a_node_alone_is_told_so_and_can_be_tried_again(agent: Api) -> None:
-    update(surge=0, unavailable=1, version="2.0.0")
-    line = last_line(agent, "surge")
-    assert line.startswith("✗ not yet: at one moment only 2 of 3 nodes had a ready agent: maxUnavailable 1 allows it")
-    kubectl("rollout undo daemonset/agent")
-    wait_for("daemonset/agent", "rolled out")
-    update(surge=1, unavailable=0, version="2.0.0")
-    found = outcome(agent, "surge")
-    assert found.passed, list(found.lines())
+def test_the_slow_of_the_solution_passes(api: Api) -> None:
+    bash(cell("07-exercise-1-solution"))
+    assert_passes(api, "slow")
 
 
-def test_another_way_to_update_passes_too(agent: Api) -> None:
-    strategy = {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
-    agent.apps.patch_namespaced_daemon_set("agent", agent.namespace, {"spec": {"updateStrategy": strategy}})
-    kubectl("set image daemonset/agent agent=k8s101.test/hello:2.0.0")
-    assert outcome(agent, "surge").passed
+def test_a_label_that_is_absent_passes_too(labelled: Api) -> None:
+    changed("solution-slow.yaml", ("operator: NotIn, values: [fast]", "operator: DoesNotExist"))
+    assert_passes(labelled, "slow")
 
 
-def test_another_release_than_asked_for_is_told_so(agent: Api) -> None:
-    update(surge=1, unavailable=0, version="2.1.0")
-    assert last_line(agent, "surge") == "✗ not yet: agent asks for 2.1.0, the task for 2.0.0"
-
-
-def test_an_update_that_cannot_move_is_refused_in_one_sentence(agent: Api) -> None:
-    with pytest.raises(Problem, match="cannot be 0 when maxSurge is 0"):
-        update(surge=0, unavailable=0, version="2.0.0")
-
-
-AUDIT = """
-apiVersion: apps/v1
-kind: {kind}
-metadata: {{name: audit}}
-spec:
-  selector: {{matchLabels: {{app: audit}}}}
-  template:
-    metadata: {{labels: {{app: audit}}}}
-    spec:
-      {where}
-      containers:
-        - name: audit
-          image: k8s101.test/hello:{version}
-          readinessProbe: {{httpGet: {{path: /, port: 8000}}, periodSeconds: 1}}
+PREFERENCE = """      affinity:
+        nodeAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+            - weight: 100
+              preference: {matchExpressions: [{key: disk, operator: NotIn, values: [fast]}]}
 """
-EVERYWHERE = "tolerations: [{operator: Exists}]"
 
 
-def audit(kind: str = "DaemonSet", where: str = EVERYWHERE, version: str = "1.1.0") -> None:
-    apply(AUDIT.format(kind=kind, where=where, version=version))
-
-
-@pytest.mark.alone
-def test_the_agent_of_the_solution_passes(reserved: Api) -> None:
-    apply("solution-audit.yaml")
-    found = outcome(reserved, "audit")
-    assert found.passed, list(found.lines())
-
-
-@pytest.mark.alone
-def test_another_way_to_tolerate_passes_too(reserved: Api) -> None:
-    audit()
-    found = outcome(reserved, "audit")
-    assert found.passed, list(found.lines())
-
-
-@pytest.mark.alone
 @pytest.mark.parametrize(
-    ("wrong", "line"),
+    ("rule", "line"),
     [
-        ({"where": "terminationGracePeriodSeconds: 1"}, f"{RESERVED} has no audit Pod: it bears the taint {TAINT}"),
-        ({"where": "nodeSelector: {kubernetes.io/hostname: worker-1}"}, "worker-2 has no audit Pod"),
-        ({"version": "1.0.0"}, "its Pods run 1.0.0, the task wants 1.1.0"),
-        ({"version": "1.1.1"}, "statuscode: 500"),
-        ({"kind": "Deployment"}, "audit is a Deployment: it counts copies, the task asks for nodes"),
+        ("      nodeSelector: {disk: fast}\n", f"it runs on {FAST}, whose disk is fast"),
+        (PREFERENCE, f"it runs on {FAST}, whose disk is fast"),
+        ("      nodeSelector: {disk: slow}\n", "slow has no Pod on worker-2, worker-3: nobody has labelled"),
+        ("      nodeSelector: {kubernetes.io/hostname: worker-2}\n", "slow has no Pod on worker-3"),
     ],
+    ids=["unchanged", "a preference", "another label", "one node only"],
 )
-def test_what_is_wrong_with_audit_is_told(reserved: Api, wrong: dict[str, str], line: str) -> None:
-    audit(**wrong)
-    found = last_line(reserved, "audit")
-    assert found.startswith("✗ not yet: ")
-    assert line in found
+def test_what_is_wrong_with_slow_is_told(labelled: Api, rule: str, line: str) -> None:
+    changed("solution-slow.yaml", (RULE, rule))
+    assert last_line(labelled, "slow").startswith(f"✗ not yet: {line}")
+
+
+def test_a_missing_label_is_told(api: Api) -> None:
+    bash("kubectl apply -f solution-slow.yaml")
+    assert last_line(api, "slow") == "✗ not yet: no node has the label disk=fast"
+
+
+def test_the_audit_of_the_solution_passes(api: Api) -> None:
+    bash(cell("07-exercise-2-draft") + "\nrm audit.yaml")
+    bash(cell("07-exercise-2-solution"))
+    assert_passes(api, "audit")
+
+
+def test_a_toleration_for_everything_passes_too(reserved: Api) -> None:
+    changed("solution-audit.yaml", ("{key: dedicated, operator: Exists, effect: NoSchedule}", "operator: Exists"))
+    assert_passes(reserved, "audit")
+
+
+TOLERATIONS = "      tolerations:\n        - {key: dedicated, operator: Exists, effect: NoSchedule}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ((TOLERATIONS, ""), f"{RESERVED} has no Pod of audit: it has the taint {TAINT}"),
+        (
+            (TOLERATIONS, f"{TOLERATIONS}      nodeSelector: {{kubernetes.io/hostname: worker-1}}\n"),
+            "worker-2 has no Pod",
+        ),
+        (("hello:1.1.0", "hello:1.0.0"), "its Pods run 1.0.0, the task wants 1.1.0"),
+        (("hello:1.1.0", "hello:9.9.9"), "Pod audit-… cannot start: its node has no image k8s101.test/hello:9.9.9"),
+        (("{path: /var/log}", "{path: /tmp}"), "no volume of type hostPath shows /var/log of the node"),
+        ((", readOnly: true", ""), "it may write to /node/log, so an intruder"),
+        (("kind: DaemonSet", "kind: Deployment"), "audit is a Deployment: it counts copies, the task asks for nodes"),
+    ],
+    ids=["no toleration", "one node", "old release", "no image", "another path", "writable", "Deployment"],
+)
+def test_what_is_wrong_with_audit_is_told(reserved: Api, change: tuple[str, str], line: str) -> None:
+    changed("solution-audit.yaml", change)
+    assert last_line(reserved, "audit").startswith(f"✗ not yet: {line}")
+
+
+@pytest.fixture
+def metrics(api: Api) -> Api:
+    """The fault of exercise 3, as the page prepares it."""
+    bash(cell("07-exercise-3-fault"))
+    return api
+
+
+def test_the_metrics_of_the_solution_pass(metrics: Api) -> None:
+    assert last_line(metrics, "metrics") == "○ not attempted: the DaemonSet and its neighbours are as you found them"
+    bash(cell("07-exercise-3-solution"))
+    assert_passes(metrics, "metrics")
+
+
+def test_another_port_for_the_trial_passes_too(metrics: Api) -> None:
+    changed("trial.yaml", ("hostPort: 9100", "hostPort: 9101"))
+    assert_passes(metrics, "metrics")
+
+
+ASKED = "the monitoring asks for port 9100 of each node, and the port that leads to metrics is: "
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("hostPort: 9100", "hostPort: 9101"), f"{ASKED}9101"),
+        ((", hostPort: 9100", ""), f"{ASKED}none"),
+        (
+            ("operator: Exists}]", "operator: Exists}]\n      nodeSelector: {kubernetes.io/hostname: worker-2}"),
+            "metrics is not ready on worker-1, worker-3",
+        ),
+    ],
+    ids=["another port", "no port", "one node"],
+)
+def test_what_is_no_repair_is_told(metrics: Api, change: tuple[str, str], line: str) -> None:
+    changed("metrics.yaml", change)
+    assert last_line(metrics, "metrics").startswith(f"✗ not yet: {line}")
