@@ -69,14 +69,24 @@ def test_a_broken_manifest_is_told_in_words(text: str, found: str) -> None:
         apply.parse(text, "this cell")
 
 
-def test_open_blanks_are_named_and_nothing_is_applied(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    apply.apply("07-daemonsets/surge.yaml", surge=..., unavailable=0, version=...)
+@pytest.fixture
+def blanks(tmp_path: Path) -> str:
+    """A manifest with three blanks."""
+    file = tmp_path / "blanks.yaml"
+    file.write_text("apiVersion: v1\nkind: ${surge}\nmetadata: {name: '${unavailable}-${version}'}\n")
+    return str(file)
+
+
+def test_open_blanks_are_named_and_nothing_is_applied(
+    api: Api, blanks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply.apply(blanks, surge=..., unavailable=0, version=...)
     assert capsys.readouterr().out == "not applied: fill in surge, version\n"
 
 
-def test_a_forgotten_blank_is_an_error(api: Api) -> None:
+def test_a_forgotten_blank_is_an_error(api: Api, blanks: str) -> None:
     with pytest.raises(Problem, match="has blanks: unavailable, version"):
-        apply.apply("07-daemonsets/surge.yaml", surge=1)
+        apply.apply(blanks, surge=1)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("[0-9][0-9]-*/*.yaml")), ids=lambda path: path.name)
