@@ -96,3 +96,18 @@ def test_a_kernel_whose_memory_controller_is_off(machine: Machine) -> None:
         assert "cgroup controller memory is switched off" in result.stdout + result.stderr
     assert_problem(covered(machine, WITHOUT_MEMORY, *K8S101, "up"), "controller memory", "cgroup_enable=memory")
     assert not machine.state.exists()
+
+
+READ_ONLY = """
+for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    mountpoint -q "$tree" && mount -o remount,bind,ro "$tree"
+done
+true
+"""
+
+
+def test_cgroups_that_cannot_be_written(machine: Machine) -> None:
+    """As in a container with all capabilities and without `--privileged`."""
+    assert_problem(covered(machine, READ_ONLY, *K8S101, "up"), "the cgroup tree cannot be written", "--privileged")
+    assert "the cgroup tree cannot be written" in covered(machine, READ_ONLY, *K8S101, "doctor").stdout
+    assert not machine.state.exists()

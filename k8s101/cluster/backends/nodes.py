@@ -87,6 +87,7 @@ def check() -> None:
         )
     packet_filter.check(search, here=True)
     cgroups.check_controllers()
+    cgroups.check_writable()
     limits.check_watches()
     if not Path("/dev/kmsg").exists():
         raise Problem(
@@ -108,10 +109,9 @@ def examine(settings: Settings | None) -> list[Finding]:
     if os.getuid() != 0:
         return [Finding(True, "kind of cluster: nodes"), *([_examine_way(settings)] if settings else [])]
     kind = "version 2" if cgroups.is_v2() else "version 1"
-    writable = os.access(cgroups.MOUNT, os.W_OK) and bool(cgroups.own_paths())
     return [
         Finding.asked(check, "real nodes: root, capabilities and programs are there"),
-        Finding(writable, f"cgroups {kind}", "mount /sys/fs/cgroup writable, or use a virtual machine"),
+        Finding.asked(cgroups.check_writable, f"cgroups {kind}"),
         _examine_ranges(settings),
         _examine_way(settings),
     ]

@@ -77,6 +77,21 @@ def check_controllers() -> None:
         )
 
 
+def check_writable() -> None:
+    """Check that groups can be made below ours.
+
+    Raises:
+        Problem: the tree is read-only, as in containers without privileges.
+    """
+    directories = [MOUNT] if is_v2() else _directories(own_paths())
+    if closed := [str(directory) for directory in directories if not os.access(directory, os.W_OK)]:
+        raise Problem(
+            "the cgroup tree cannot be written",
+            where=closed[0],
+            then="start the container with --privileged; or k8s101 up --backend guest",
+        )
+
+
 def _directories(base: dict[str, str]) -> list[Path]:
     return [MOUNT / tree / path.lstrip("/") for tree, path in base.items()]
 
