@@ -85,6 +85,16 @@ QUESTIONS = (
         "pod",
     ),
     Question(
+        "previous",
+        "A container has crashed and runs again. How do you read what it printed before the crash?",
+        {
+            "logs": Option("kubectl logs POD", "That is the log of the container that runs now."),
+            "previous": Option("kubectl logs POD --previous", "the kubelet keeps the log of the last container"),
+            "lost": Option("not at all: it is lost", "The container's files are lost; its last log is kept."),
+        },
+        "previous",
+    ),
+    Question(
         "shared",
         "Two containers run in one Pod. Which of these do they share: address, host name, files?",
         {
