@@ -25,7 +25,12 @@ def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
         index: its number, counted from 1.
     """
     pods = str(settings.ranges.pods_of(index))
-    labels = {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}"}
+    labels = {
+        "node-role.kubernetes.io/worker": "",
+        "topology.kubernetes.io/zone": f"zone-{'abc'[(index - 1) % 3]}",
+        # its kubelet would say so, but what is spread over nodes counts only nodes that are known by name
+        "kubernetes.io/hostname": name,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",
