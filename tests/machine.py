@@ -31,7 +31,7 @@ from tests.waiting import eventually
 Result = subprocess.CompletedProcess[str]
 
 UP_SECONDS = 240
-KEPT = "kept"
+KEPT = "keepsake"
 """An object that every cluster of a test gets."""
 
 ran: list[tuple[Result, float]] = []
