@@ -7,23 +7,36 @@ from datetime import UTC, datetime
 
 import pytest
 
-from k8s101 import apply, component, kubectl, show, wait_for
+from k8s101 import component
 from k8s101.errors import Problem
-from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.cells.bash import run
 from tests.notebooks.checking import assert_passes, clear, last_line, lesson
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
+FILES = MANIFESTS / "09-configmaps-and-secrets"
 HELLO = "k8s101.test/hello:1.0.0"
 PASSWORD = "not-a-real-one"
+LOGIN = f"--from-literal=username=shop --from-literal=password={PASSWORD}"
+
+
+def bash(commands: str) -> None:
+    """Run what a learner would type, next to the lesson's files as they are in the repository."""
+    run(f"cd {FILES}\n{commands}")
+
+
+def apply(text: str) -> None:
+    """Apply some objects."""
+    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
     with lesson("configmaps-and-secrets") as api:
-        kubectl("create configmap settings --from-literal=APP_COLOR=blue --from-literal=APP_MODE=demo")
-        apply("login.yaml", password=PASSWORD)
+        bash("kubectl create configmap settings --from-literal=APP_COLOR=blue --from-literal=APP_MODE=demo")
+        bash(f"kubectl create secret generic login --type=kubernetes.io/basic-auth {LOGIN}")
         yield api
 
 
@@ -32,16 +45,19 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     clear(opened, "deployments")
-    kubectl("delete configmap notice --ignore-not-found")
+    bash("kubectl delete configmap notice mail mail-files-v1 mail-files-v2 --ignore-not-found")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
     assert last_line(api, "handover") == "○ not attempted: there is no Deployment shop yet"
     assert last_line(api, "follow") == "○ not attempted: there is no Deployment board yet"
+    assert last_line(api, "mail") == "○ not attempted: there is no Deployment mail yet"
 
 
 def shop(key: str = "APP_COLOR", secret: str = "login", directory: str = "/etc/config/login") -> None:
-    apply("shop.yaml", key=key, secret=secret, directory=directory)
+    text = (FILES / "solution-shop.yaml").read_text()
+    text = text.replace("key: APP_COLOR", f"key: {key}").replace("secretName: login", f"secretName: {secret}")
+    apply(text.replace("/etc/config/login", directory))
 
 
 def test_handing_over_as_in_the_solution_passes(api: Api) -> None:
@@ -75,7 +91,7 @@ def test_another_way_to_hand_over_passes_too(api: Api) -> None:
 @pytest.mark.parametrize(
     ("wrong", "cause"),
     [
-        ({"key": "color"}, "cannot start: container hello: couldn't find key color in ConfigMap"),
+        ({"key": "color"}, "Error: couldn't find key color in ConfigMap"),
         ({"secret": "logins"}, 'secret "logins" not found'),
         ({"key": "APP_MODE"}, "it sees APP_COLOR=demo, and settings has blue"),
         ({"directory": "/etc/login"}, "it finds no file /etc/config/login/password: look at mountPath"),
@@ -113,7 +129,7 @@ VARIABLE = "env: [{name: APP_NOTICE, valueFrom: {configMapKeyRef: {name: notice,
 def board(inside: str = DIRECTORY, text: str = "open") -> None:
     notice(text)
     apply(BOARD.format(image=HELLO, inside=inside))
-    wait_for("deployment/board", "rolled out")
+    bash("kubectl rollout status deployment/board --timeout=60s")
 
 
 def notice(text: str) -> None:
@@ -121,16 +137,9 @@ def notice(text: str) -> None:
 
 
 def test_following_as_in_the_solution_passes(api: Api) -> None:
-    apply("solution-board.yaml")
-    wait_for("deployment/board", "rolled out")
+    bash("kubectl apply -f solution-board.yaml && kubectl rollout status deployment/board --timeout=60s")
     assert last_line(api, "follow") == "✗ not yet: ConfigMap notice says open: change it to closed"
-    kubectl("""patch configmap notice --patch '{"data": {"text": "closed"}}'""")
-    assert_passes(api, "follow")
-
-
-def test_another_directory_passes_too(api: Api) -> None:
-    board()
-    notice("closed")
+    bash("""kubectl patch configmap notice --patch '{"data": {"text": "closed"}}'""")
     assert_passes(api, "follow")
 
 
@@ -154,16 +163,35 @@ def test_a_restart_does_not_count(api: Api) -> None:
     changed = datetime.now(UTC).replace(microsecond=0)
     # the API tells both times in whole seconds
     eventually("the next second began", lambda: datetime.now(UTC).replace(microsecond=0) > changed, 2)
-    kubectl("rollout restart deployment/board")
-    wait_for("deployment/board", "rolled out")
+    bash("kubectl rollout restart deployment/board && kubectl rollout status deployment/board --timeout=60s")
     assert "its container started after the change" in last_line(api, "follow")
 
 
-def test_a_table_of_secrets_shows_names_only(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    show("secrets,configmaps")
-    out = capsys.readouterr().out
-    assert "password,username" in out and "APP_COLOR,APP_MODE" in out
-    assert PASSWORD not in out and "blue" not in out
+VOLUME = '{"spec": {"template": {"spec": {"volumes": [{"name": "files", "configMap": {"name": "mail-files-v2"}}]}}}}'
+
+
+def test_the_repair_of_mail_passes_step_by_step(api: Api) -> None:
+    bash("kubectl apply -f mail.yaml && kubectl rollout status deployment/mail --timeout=60s")
+    assert last_line(api, "mail") == "○ not attempted: mail is as your colleague left it"
+    bash("kubectl rollout restart deployment/mail")
+    assert last_line(api, "mail") == "✗ not yet: it sees APP_COLOR=blue, and the task wants green"
+    bash("kubectl set env deployment/mail APP_COLOR-")
+    assert last_line(api, "mail") == "✗ not yet: its files say opens=08:00"
+    bash(f"kubectl patch deployment mail --patch '{VOLUME}'")
+    assert_passes(api, "mail")
+
+
+def test_a_value_in_the_template_is_told(api: Api) -> None:
+    text = (FILES / "mail.yaml").read_text().replace("mail-files-v1}", "mail-files-v2}").replace("blue", "green")
+    apply(text)
+    line = "✗ not yet: it sees green, and yet the next change of ConfigMap mail would not reach it"
+    assert last_line(api, "mail") == line
+
+
+def test_new_files_under_the_old_name_pass_too(api: Api) -> None:
+    text = (FILES / "mail.yaml").read_text().replace("opens=08:00", "opens=09:00")
+    apply(text.replace("          env:\n            - {name: APP_COLOR, value: blue}\n", ""))
+    assert_passes(api, "mail")
 
 
 def test_only_etcd_has_keys_and_only_the_api_server_encrypts(api: Api) -> None:
@@ -177,9 +205,9 @@ def test_only_etcd_has_keys_and_only_the_api_server_encrypts(api: Api) -> None:
 @pytest.mark.alone
 def test_secrets_are_encrypted_as_soon_as_the_helper_returns(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     def stored(name: str) -> bytes:
-        kubectl(f"create secret generic {name} --from-literal=word={PASSWORD}")
+        bash(f"kubectl create secret generic {name} --from-literal=word={PASSWORD}")
         found = component("etcd").read_key(f"/registry/secrets/{api.namespace}/{name}")
-        kubectl(f"delete secret {name}")
+        bash(f"kubectl delete secret {name}")
         return found
 
     server = component("kube-apiserver")

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime
 
+from kubernetes.client.exceptions import ApiException
+
 from k8s101.cluster.values.deadline import until
 from k8s101.lesson.api.control import component
 from k8s101.lesson.api.diagnose import pods_of
@@ -13,9 +15,12 @@ from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question
-from k8s101.lesson.quiz.checking import begun, expect, settles
+from k8s101.lesson.quiz.checking import begun, existing, expect, settles
 
 ROLLOUT_SECONDS = 20
+ANSWER_SECONDS = 10
+"""An app without a readiness probe counts as ready a moment before it listens."""
+
 FOLLOW_SECONDS = 120
 """A kubelet looks after each Pod at least once in its sync period, a minute by default, and some jitter."""
 
@@ -35,7 +40,8 @@ def _told(api: Api, deployment: str) -> Object:
     pod = _pod(api, deployment)
     if pod is None:
         return {"environment": {}, "files": {}}
-    return api.rest.call("GET", f"/api/v1/namespaces/{api.namespace}/pods/{pod['metadata']['name']}:8000/proxy/config")
+    path = f"/api/v1/namespaces/{api.namespace}/pods/{pod['metadata']['name']}:8000/proxy/config"
+    return until(lambda: api.rest.call("GET", path), ANSWER_SECONDS, every=0.2, errors=(ApiException,))
 
 
 def _data(api: Api, reference: str) -> dict[str, str]:
@@ -70,6 +76,13 @@ def _base64(before: Before, api: Api) -> str:
     return "nothing" if readable else "key"
 
 
+def _intern(before: Before, api: Api) -> str:
+    curious = api.get("pod/curious")
+    if curious is None:
+        return "refused"
+    return "knows" if curious["status"].get("phase") == "Succeeded" else "waits"
+
+
 def _stored(api: Api, name: str) -> bytes:
     return component("etcd").read_key(f"/registry/secrets/{api.namespace}/{name}")
 
@@ -90,26 +103,21 @@ def _old(before: Before, api: Api) -> str:
 
 
 def _missing_key(before: Before, api: Api) -> str:
-    fresh = [
-        pod for pod in pods_of(api, api.get("deployment/hello") or {}) if pod["metadata"]["uid"] not in before.pods
-    ]
-    if not fresh:
+    pod = api.get("pod/no-key")
+    if pod is None:
         return "refused"
-    entry = fresh[0]["status"]["containerStatuses"][0]
+    entry = pod["status"]["containerStatuses"][0]
     if entry["restartCount"]:
         return "crashes"
-    uid = fresh[0]["metadata"]["uid"]
-    events = api.rest.list("Event", api.namespace, f"involvedObject.uid={uid}")
-    waited = any("couldn't find key" in str(event.get("message")) for event in events)
-    return "waits" if waited else "empty"
+    return "empty" if "running" in entry["state"] else "waits"
 
 
 QUESTIONS = (
     Question(
         "number",
-        "A ConfigMap holds APP_LIMIT: 10, without quotes. What does the API server do?",
+        "A ConfigMap has APP_LIMIT: 10, without quotes. What does the API server do?",
         {
-            "number": Option("it keeps a number", "Values are texts; what a text means is the app's business."),
+            "number": Option("it keeps a number", "Values are texts; what a text means is up to the app."),
             "text": Option("it makes a text of it", "It does not guess: YAML says number, the API wants text."),
             "refused": Option("it refuses", "every value must be text, so you write it in quotes"),
         },
@@ -117,60 +125,72 @@ QUESTIONS = (
     ),
     Question(
         "follows",
-        "You change both ConfigMaps. What of it does the running container see?",
+        "You change both ConfigMaps and wait. Which of the four does the running container see changed?",
         {
-            "everything": Option("everything", "Variables are copied once, when a container starts."),
+            "everything": Option("all four", "Variables are copied once, when a container starts."),
             "files": Option("both files", "A file mounted by subPath is bound once, when a container starts."),
             "directory": Option(
                 "the file in the directory",
                 "the kubelet exchanges the directory; everything else was copied at the start",
             ),
-            "nothing": Option("nothing", "The kubelet goes on looking after mounted directories."),
+            "nothing": Option("none", "The kubelet keeps looking after mounted directories."),
         },
         _follows,
     ),
     Question(
         "base64",
-        "The API shows the password in base64. What does a reader need to turn it back?",
+        "The API delivers the password in base64. What does a reader need to decode it?",
         {
-            "key": Option("the cluster's key", "No key is involved: base64 only writes any bytes as letters."),
+            "key": Option("the key of the cluster", "No key is involved: base64 only writes any bytes with letters."),
             "rights": Option(
                 "administrator's rights on a node", "Whoever may read the Secret in the API has all that is needed."
             ),
-            "nothing": Option("nothing: any base64 program will do", "base64 is a way of writing, not a lock"),
+            "nothing": Option("nothing: any base64 program will do", "base64 is an encoding and not a lock"),
         },
         _base64,
+    ),
+    Question(
+        "intern",
+        "The intern may create Pods and may not read Secrets. The Pod curious refers to the password. What happens?",
+        {
+            "refused": Option(
+                "the API server refuses the Pod", "It checks the right to create Pods, not the rights to what they use."
+            ),
+            "waits": Option(
+                "the Pod waits and does not get the password", "The kubelet fetches the Secret, with its own rights."
+            ),
+            "knows": Option("the Pod runs and knows the password", "nobody asks who created a Pod"),
+        },
+        _intern,
     ),
     Question(
         "raw",
         "What does etcd hold of the password?",
         {
-            "plain": Option("the password as you typed it", "not even in base64: that is how the API prints bytes"),
-            "base64": Option("the password in base64", "base64 is only how the API writes bytes in JSON and YAML."),
+            "plain": Option("the password as it is", "not even in base64: that is how the API prints bytes"),
+            "base64": Option("the password in base64", "Base64 is only how the API writes bytes in JSON and YAML."),
             "unreadable": Option("something unreadable", "Encryption at rest is off until somebody switches it on."),
         },
         _raw,
     ),
     Question(
         "old",
-        "Encryption is switched on. What becomes of the Secret that is already there?",
+        "Encryption is switched on. What becomes of the Secret login, which is already stored?",
         {
-            "encrypted": Option("it is encrypted at once", "Nobody goes through what is stored."),
+            "encrypted": Option("it is encrypted at once", "Nobody rewrites what is stored."),
             "readable": Option("it stays readable in etcd", "only what is written from now on is encrypted"),
-            "lost": Option("it cannot be read any more", "The API server goes on reading the old form, too."),
+            "lost": Option("it can't be read any more", "The API server still reads the old form, too."),
         },
         _old,
     ),
     Question(
         "missing-key",
-        "The Pod template names a key that the ConfigMap does not have. The new Pod …",
+        "The Pod no-key wants a key that the ConfigMap does not have. What happens?",
         {
-            "refused": Option(
-                "there is none: the API refuses the change", "References are not looked up until the Pod is on a node."
-            ),
-            "empty": Option("it starts with an empty variable", "It would if the reference said optional: true."),
+            "refused": Option("the API server refuses it", "References are not looked up before the Pod is on a node."),
+            "empty": Option("it starts with an empty variable", "With optional: true it would start without it."),
             "waits": Option(
-                "it waits until the key is there", "its container is not even made; the kubelet tries again and again"
+                "it waits until the key exists", "its container is not even created; the kubelet tries again and again"
             ),
             "crashes": Option("it crashes again and again", "To crash it would have to start first."),
         },
@@ -251,15 +271,42 @@ def _await_file(api: Api, deployment: str, word: str) -> bool:
     return until(seen, FOLLOW_SECONDS, every=0.5)
 
 
+def _mail_begun(api: Api) -> str | None:
+    mail = api.get("deployment/mail")
+    if mail is None:
+        return "there is no Deployment mail yet"
+    variables = mail["spec"]["template"]["spec"]["containers"][0].get("env", [])
+    untouched = mail["metadata"]["generation"] == 1 and {"name": "APP_COLOR", "value": "blue"} in variables
+    return "mail is as your colleague left it" if untouched else None
+
+
+def _mail(api: Api) -> Iterator[Finding]:
+    yield settles("deployment/mail", "mail runs", ROLLOUT_SECONDS)
+    told = _told(api, "mail")
+    color = told["environment"].get("APP_COLOR")
+    yield expect(color == "green", "it sees APP_COLOR=green", f"it sees APP_COLOR={color}, and the task wants green")
+    template = existing(api, "deployment/mail")["spec"]["template"]["spec"]
+    fixed = [entry for entry in template["containers"][0].get("env", []) if "value" in entry]
+    yield expect(
+        all(entry["name"] != "APP_COLOR" for entry in fixed),
+        "the value comes from a ConfigMap",
+        "it sees green, and yet the next change of ConfigMap mail would not reach it",
+    )
+    texts = " ".join(told["files"].values())
+    yield expect("opens=09:00" in texts, "its file says opens=09:00", f"its files say {texts.strip() or 'nothing'}")
+
+
 EXERCISES = (
     Exercise(
         "handover",
         begun("Deployment", "shop"),
         _handed_over,
         (
-            'show("configmaps,secrets") names what there is, and which keys it has.',
-            "hello.yaml takes one key as a variable; members.yaml shows where the app looks for files.",
-            'key="APP_COLOR", secret="login", directory="/etc/config/login"',
+            "kubectl describe configmap settings and kubectl describe secret login show what there is, key by key.",
+            "hello.yaml takes one key as a variable (2); a Secret is mounted as a directory in the same way as a "
+            "ConfigMap (3), with mountPath for the place.",
+            "valueFrom: {configMapKeyRef: {name: settings, key: APP_COLOR}}, mountPath: /etc/config/login, "
+            "secretName: login",
         ),
     ),
     Exercise(
@@ -267,10 +314,22 @@ EXERCISES = (
         begun("Deployment", "board"),
         _followed,
         (
-            "Of all that the container saw in step 2, what followed the change?",
-            "hello.yaml mounts ConfigMap files as a directory. Then change the ConfigMap, and nothing else.",
-            'apply("solution-board.yaml"), wait_for("deployment/board", "rolled out"), and then '
-            """kubectl('patch configmap notice --patch \\'{"data": {"text": "closed"}}\\'')""",
+            "Of the four ways in hello.yaml, which one followed the change?",
+            "Add volumes to the template and volumeMounts to its container, as in (3) of hello.yaml. Then change the "
+            "ConfigMap, and nothing else.",
+            "volumes: [{name: notice, configMap: {name: notice}}] and volumeMounts: [{name: notice, mountPath: "
+            "/etc/config}]; once it runs: kubectl patch configmap notice --patch with text: closed",
+        ),
+    ),
+    Exercise(
+        "mail",
+        _mail_begun,
+        _mail,
+        (
+            "The ConfigMap is right. Where else can a variable and a file of this Pod come from?",
+            "kubectl describe deployment mail: read what stands below Environment and below Volumes, name by name.",
+            "A value under env wins over envFrom: kubectl set env deployment/mail APP_COLOR- removes it. The volume "
+            "names mail-files-v1, and there is a mail-files-v2.",
         ),
     ),
 )
