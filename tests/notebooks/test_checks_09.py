@@ -91,7 +91,7 @@ def test_another_way_to_hand_over_passes_too(api: Api) -> None:
 @pytest.mark.parametrize(
     ("wrong", "cause"),
     [
-        ({"key": "color"}, "Error: couldn't find key color in ConfigMap"),
+        ({"key": "color"}, "cannot start: container hello: couldn't find key color in ConfigMap"),
         ({"secret": "logins"}, 'secret "logins" not found'),
         ({"key": "APP_MODE"}, "it sees APP_COLOR=demo, and settings has blue"),
         ({"directory": "/etc/login"}, "it finds no file /etc/config/login/password: look at mountPath"),
