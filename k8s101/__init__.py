@@ -15,13 +15,9 @@ if "SUDO_UID" in os.environ:
     sys.dont_write_bytecode = True
 
 if TYPE_CHECKING:
-    from k8s101.lesson.api.apply import apply
     from k8s101.lesson.api.control import component
     from k8s101.lesson.api.forward import forward
-    from k8s101.lesson.api.shell import kubectl, sh
-    from k8s101.lesson.api.wait import wait_for
     from k8s101.lesson.cells.connect import connect
-    from k8s101.lesson.cells.tables import show
     from k8s101.lesson.faults.faults import fault
     from k8s101.lesson.pictures.draw import draw
     from k8s101.lesson.pictures.live import watch_live
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from k8s101.lesson.quiz.predict import predict, recall, reveal
 
 __all__ = [
-    "apply",
     "check",
     "component",
     "connect",
@@ -38,19 +33,14 @@ __all__ = [
     "fault",
     "forward",
     "hint",
-    "kubectl",
     "predict",
     "recall",
     "reveal",
-    "sh",
-    "show",
     "timeline",
-    "wait_for",
     "watch_live",
 ]
 
 _HOMES = {
-    "apply": "api.apply",
     "check": "quiz.checks",
     "component": "api.control",
     "connect": "cells.connect",
@@ -58,14 +48,10 @@ _HOMES = {
     "fault": "faults.faults",
     "forward": "api.forward",
     "hint": "quiz.checks",
-    "kubectl": "api.shell",
     "predict": "quiz.predict",
     "recall": "quiz.predict",
     "reveal": "quiz.predict",
-    "sh": "api.shell",
-    "show": "cells.tables",
     "timeline": "pictures.timeline",
-    "wait_for": "api.wait",
     "watch_live": "pictures.live",
 }
 

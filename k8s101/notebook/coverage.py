@@ -135,7 +135,6 @@ def faults(tree: Tree) -> list[str]:
     written = {number_of(path) for path in tree.paths()}
     listed = lessons_module.load(tree.notebooks / "lessons.yml").modules
     planned = {lesson.number for lesson in listed if lesson.planned}
-    old = {lesson.number for lesson in listed if lesson.frame == lessons_module.OLD_FRAME}
     found = found_cells(tree)
     lines = []
     for row in load(tree):
@@ -146,7 +145,7 @@ def faults(tree: Tree) -> list[str]:
             lines.append(f"{row.row}: nobody corrects it; tag a cell corrected:{row.name}")
         if row.open and set(row.modules) <= written - planned:
             lines.append(f"{row.row}: open, though all its modules are written; cover it and remove the line")
-        if owed and not row.open and row.modules[0] not in old and (fault := unproved(row, found.get(row.tag, []))):
+        if owed and not row.open and (fault := unproved(row, found.get(row.tag, []))):
             lines.append(f"{row.row}: {fault}")
         if list(row.cells) != [cell.id for cell in found.get(row.tag, [])]:
             lines.append(f"{row.row}: stored cells are out of date; run: python -m k8s101.notebook coverage")

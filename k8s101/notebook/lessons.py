@@ -12,8 +12,6 @@ import yaml
 from k8s101.errors import Problem
 
 BINDER = "https://mybinder.org/v2/gh/{repository}/HEAD?urlpath=lab/tree/work/{file}"
-OLD_FRAME = "old"
-FRAMES = ("", OLD_FRAME)
 REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 
 
@@ -31,7 +29,6 @@ class Lesson:
         needs: capabilities without which the module only shows recorded outputs.
         ci_guest: whether `make test` runs it on the guest backend.
         alone: whether it changes something outside its own namespaces, so that no other runs beside it.
-        frame: `old` for a page that is not rewritten yet, else empty.
         planned: whether it is still to be written.
     """
 
@@ -44,7 +41,6 @@ class Lesson:
     needs: tuple[str, ...] = ()
     ci_guest: bool = False
     alone: bool = False
-    frame: str = ""
     planned: bool = False
 
     @property
@@ -117,8 +113,6 @@ def _lesson(entry: dict[str, Any]) -> Lesson:
             raise ValueError(f"{field.name} of module {lesson.number} is {value!r}")
     if not re.fullmatch(r"\d\d", lesson.number) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", lesson.slug):
         raise ValueError(f"{lesson.number}-{lesson.slug} is not of the form NN-slug")
-    if lesson.frame not in FRAMES:
-        raise ValueError(f"frame of module {lesson.number} is {lesson.frame!r}")
     return lesson
 
 

@@ -15,11 +15,12 @@ from urllib3.exceptions import HTTPError
 from k8s101.cluster.access import identity
 from k8s101.cluster.values.settings import ROOT, Settings
 from k8s101.errors import Problem
-from k8s101.lesson.api import apply, friendly, rest, session, wait
+from k8s101.lesson.api import friendly, rest, session, wait
 from k8s101.lesson.api.diagnose import cause
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.cells import connect, tables
+from k8s101.lesson.cells import connect
 from k8s101.lesson.pictures import live
+from k8s101.lesson.pictures.draw import draw
 from tests.unit.lesson_fixtures import deployment, lesson
 
 
@@ -33,7 +34,7 @@ def api(tmp_path: Path) -> Api:
 def test_without_a_lesson_helpers_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_current", [])
     with pytest.raises(Problem) as caught:
-        tables.show("pods")
+        draw("deployment/hello")
     assert caught.value.then == 'api = connect("…")'
 
 
@@ -44,101 +45,24 @@ def test_manifests_are_found_by_lesson_and_by_path(api: Api) -> None:
         api.manifest("none.yaml")
 
 
-def test_a_manifest_is_shown_numbered(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    tables.show("hello.yaml")
-    lines = capsys.readouterr().out.splitlines()
-    text = (ROOT / "manifests/06-deployments/hello.yaml").read_text().splitlines()
-    assert lines[0] == f" 1  {text[0]}"
-    assert len(lines) == len(text)
-
-
-def test_a_table_is_as_wide_as_its_cells() -> None:
-    assert tables.table(("A", "NUMBER"), [("long", "1"), ("x", "22")]) == "A     NUMBER\nlong  1\nx     22"
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("a: [1", "this is not YAML"),
-        ("a: 1\n", "an object needs apiVersion, kind and metadata"),
-        ("- 1\n", "an object needs apiVersion, kind and metadata"),
-    ],
-)
-def test_a_broken_manifest_is_told_in_words(text: str, found: str) -> None:
-    with pytest.raises(Problem, match=found):
-        apply.parse(text, "this cell")
-
-
-@pytest.fixture
-def blanks(tmp_path: Path) -> str:
-    """A manifest with three blanks."""
-    file = tmp_path / "blanks.yaml"
-    file.write_text("apiVersion: v1\nkind: ${surge}\nmetadata: {name: '${unavailable}-${version}'}\n")
-    return str(file)
-
-
-def test_open_blanks_are_named_and_nothing_is_applied(
-    api: Api, blanks: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    apply.apply(blanks, surge=..., unavailable=0, version=...)
-    assert capsys.readouterr().out == "not applied: fill in surge, version\n"
-
-
-def test_a_forgotten_blank_is_an_error(api: Api, blanks: str) -> None:
-    with pytest.raises(Problem, match="has blanks: unavailable, version"):
-        apply.apply(blanks, surge=1)
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("[0-9][0-9]-*/*.yaml")), ids=lambda path: path.name)
 def test_manifests_are_commented_and_valid_yaml(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# ")
     if "apiVersion:" in text:
-        assert apply.parse(text, path.name)
+        items = [item for item in yaml.safe_load_all(text) if item is not None]
+        assert items and all({"apiVersion", "kind", "metadata"} <= item.keys() for item in items)
     else:
         page = next((ROOT / "notebooks").glob(f"{path.parent.name}.ipynb")).read_text()
         assert f"--patch-file {path.name}" in page, "an object needs apiVersion, kind and metadata"
         assert yaml.safe_load(text)
 
 
-@pytest.mark.parametrize(
-    ("until", "change", "words"),
-    [
-        ("rolled", {}, None),
-        ("Available", {"conditions": [{"type": "Available", "status": "True"}]}, "Available"),
-        ("Available", {"conditions": [{"type": "Available", "status": "False"}]}, None),
-        (
-            "Progressing=False",
-            {"conditions": [{"type": "Progressing", "status": "False", "reason": "TooSlow"}]},
-            "Progressing=False TooSlow",
-        ),
-        ("{.status.readyReplicas}=5", {"readyReplicas": 5}, "readyReplicas=5"),
-        ("{.status.readyReplicas}=5", {"readyReplicas": 4}, None),
-        ("{.status.list[1].name}=b", {"list": [{"name": "a"}, {"name": "b"}]}, "name=b"),
-        ("{.status.list[2].name}=b", {"list": []}, None),
-        ("{.spec.paused}=true", {}, None),
-        ("{.status.list[0]}", {"list": [{"name": "a"}]}, "status.list[0] is there"),
-        ("{.status.list}", {"list": []}, None),
-        ("{.status.list}", {}, None),
-    ],
-)
-def test_conditions_are_read_from_the_status(until: str, change: dict[str, object], words: str | None) -> None:
-    item = deployment()
-    item["status"] = {"observedGeneration": 2} | change
-    item["metadata"]["generation"] = 2
-    assert wait._test(until)(item) == words
-
-
 def test_a_status_of_an_older_spec_does_not_count() -> None:
     item = deployment()
     item["metadata"]["generation"] = 3
-    item["status"] = {"observedGeneration": 2, "conditions": [{"type": "Available", "status": "True"}]}
-    assert wait._test("Available")(item) is None
-
-
-def test_deleted_means_gone() -> None:
-    assert wait._test("deleted")(None) == "deleted"
-    assert wait._test("deleted")(deployment()) is None
+    item["status"] = {"observedGeneration": 2, "updatedReplicas": 5, "availableReplicas": 5, "replicas": 5}
+    assert wait.rolled_out(item) is None
 
 
 def test_a_reference_needs_kind_and_name() -> None:

@@ -14,7 +14,6 @@ from k8s101 import cli
 from k8s101.errors import Problem
 from k8s101.lesson.api import session
 from k8s101.lesson.api.session import Api
-from k8s101.lesson.cells import tables
 from k8s101.lesson.quiz import checks, predict, progress, widgets
 from k8s101.lesson.quiz.bank import Before, Exercise, Finding, Option, Question, question
 from tests.unit.lesson_fixtures import lesson
@@ -226,15 +225,6 @@ def test_progress_is_handed_in_as_json(person: Api) -> None:
     assert handed_in() == json.loads(progress.path().read_text())
     progress.path().write_text("{")
     assert CliRunner().invoke(cli.main, ["progress"]).exit_code == 1
-
-
-def test_the_page_of_progress_counts_each_lesson(person: Api) -> None:
-    progress.record("deployments", "predict", "tree", "right")
-    progress.record("deployments", "check", "spread", "passed")
-    header, rows = tables.progress_table(person)
-    assert header == ("LESSON", "PREDICTED", "RIGHT", "EXERCISES")
-    row = next(row for row in rows if row[0] == "deployments")
-    assert row[1:] == ("1 of 6", "1", "1 of 3")
 
 
 def test_a_damaged_file_of_progress_is_told(person: Api) -> None:

@@ -1,9 +1,8 @@
-"""Run commands so that a failure is an error, and all they print arrives in the notebook."""
+"""Run the workshop's kubectl for checks, with none of the user's own settings."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from functools import cache
@@ -15,34 +14,6 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, current
 
 TIMEOUT_SECONDS = 120
-PIPEFAIL = "set -o pipefail\n"
-
-
-def sh(command: str) -> None:
-    """Run a command in bash and print what it writes.
-
-    `kubectl` and `k8s101` in it are the workshop's own and speak to the workshop's cluster.
-
-    Args:
-        command: one or several lines; the last one's exit code counts, and any failure in a pipe.
-
-    Raises:
-        Problem: the command failed; what it wrote to standard error is in the message.
-    """
-    print(run(["bash", "-c", PIPEFAIL + command], command), end="")
-
-
-def kubectl(arguments: str) -> None:
-    """Run the workshop's `kubectl` in the lesson's namespace and print what it writes.
-
-    Args:
-        arguments: what stands behind the word kubectl on a command line.
-
-    Raises:
-        Problem: the command failed; what it wrote to standard error is in the message.
-    """
-    words = shlex.split(arguments)
-    print(run([str(kubectl_path()), *_namespace(words), *words], f"kubectl {arguments}"), end="")
 
 
 def run(command: list[str], shown: str) -> str:
@@ -87,10 +58,3 @@ def environment(api: Api) -> dict[str, str]:
 def kubectl_path() -> Path:
     """Return the pinned kubectl."""
     return client.kubectl()
-
-
-def _namespace(words: list[str]) -> list[str]:
-    given = {"-n", "-A", "--namespace", "--all-namespaces"}
-    if any(word.split("=")[0] in given for word in words):
-        return []
-    return [f"--namespace={current().namespace}"]

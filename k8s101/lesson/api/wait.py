@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from k8s101.errors import Problem
-from k8s101.lesson.api.diagnose import cause, held_up, pods_of, ready_endpoints, stuck
-from k8s101.lesson.api.names import condition, ready, tidy
-from k8s101.lesson.api.reach import answers
+from k8s101.lesson.api.diagnose import cause, held_up, pods_of, stuck
+from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api, current, split
 
@@ -29,26 +26,6 @@ MADE_BY_OTHERS = ("Pod", "ReplicaSet", "Job", "EndpointSlice", "Event", "Node")
 
 Test = Callable[[Object | None], str | None]
 """Given the object, or None if there is none: what holds now, in words, or None to wait on."""
-
-
-def wait_for(target: str, until: str, timeout: float = 60) -> None:
-    """Wait until an object is as wanted, and print one line.
-
-    Args:
-        target: `kind/name`.
-        until: `Available` or another condition type (`Ready=False`, `Progressing=False` for a status other
-            than True), `rolled out`, `deleted`, `3 endpoints` of a Service, `answers` (where this machine reaches a
-            Service, it takes connections), a path with a value, `{.status.readyReplicas}=5`, or a path alone,
-            `{.status.lastScheduleTime}`, which waits until there is something.
-        timeout: seconds; three times as many on the slow guest.
-
-    Raises:
-        Problem: the deadline passed; it names the cause that the cluster reports.
-    """
-    test = _test(until)
-    ready = until in ("rolled out", "Available", "Ready", "Complete", "answers") or "endpoint" in until
-    words = poll(target, test, timeout, until, ready=ready)
-    print(f"{tidy(target)} {words}")
 
 
 def poll(target: str, test: Test, timeout: float, until: str, *, ready: bool = False) -> str:
@@ -90,7 +67,7 @@ def poll(target: str, test: Test, timeout: float, until: str, *, ready: bool = F
     raise Problem(
         f"{target} is not {until} {after}: {reason}",
         where=f"namespace {api.namespace}",
-        then=f'kubectl("describe {target}")',
+        then=f"kubectl describe {target}",
     )
 
 
@@ -126,61 +103,6 @@ def settled(target: str, timeout: float = 60) -> str | None:
     except Problem:
         well = False
     return None if well else cause(current(), current().get(target) or {"kind": "", "metadata": {"uid": ""}})
-
-
-def _test(until: str) -> Test:
-    if until == "deleted":
-        return lambda item: None if item else "deleted"
-    if until == "rolled out":
-        return rolled_out
-    if until == "answers":
-        return answers
-    if count := re.fullmatch(r"(\d+) endpoints?", until):
-        return lambda item: _has_endpoints(item, int(count[1]))
-    if path := re.fullmatch(r"\{?\.([\w.\[\]]+)\}?=(.*)", until):
-        return lambda item: _path_equals(item, path[1], path[2])
-    if alone := re.fullmatch(r"\{\.([\w.\[\]]+)\}", until):
-        return lambda item: _path_is_there(item, alone[1])
-    kind, _, status = until.partition("=")
-    return lambda item: _has_condition(item, kind, status or "True")
-
-
-def _has_condition(item: Object | None, kind: str, status: str) -> str | None:
-    if item is None or not _observed(item):
-        return None
-    entry = condition(item, kind)
-    if entry.get("status") != status:
-        return None
-    if status == "True":
-        return kind
-    return f"{kind}={status} {entry.get('reason', '')}".rstrip()
-
-
-def _has_endpoints(item: Object | None, wanted: int) -> str | None:
-    if item is None or ready_endpoints(current(), item) != wanted:
-        return None
-    return f"has {wanted} endpoint{'' if wanted == 1 else 's'}"
-
-
-def _path_equals(item: Object | None, path: str, wanted: str) -> str | None:
-    found = _at(item, path)
-    text = str(found).lower() if isinstance(found, bool) else str(found)
-    return f"{path.rpartition('.')[2]}={text}" if text == wanted else None
-
-
-def _path_is_there(item: Object | None, path: str) -> str | None:
-    return None if _at(item, path) in (None, "", [], {}) else f"{path} is there"
-
-
-def _at(item: Object | None, path: str) -> Any:
-    """Return what stands at a path, None if there is nothing."""
-    found: Any = item
-    for part in re.findall(r"\w+|\[\d+\]", path):
-        try:
-            found = found[int(part[1:-1])] if part.startswith("[") else found[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return found
 
 
 def rolled_out(item: Object | None) -> str | None:

@@ -157,7 +157,9 @@ FAULTS: dict[str, Callable[..., Fault]] = {
 def _existing(api: Api, target: str) -> Object:
     item = api.get(target)
     if item is None:
-        raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=f'show("{split(target)[0]}")')
+        raise Problem(
+            f"there is no {target}", where=f"namespace {api.namespace}", then=f"kubectl get {split(target)[0]}"
+        )
     return item
 
 

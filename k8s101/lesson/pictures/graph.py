@@ -182,7 +182,7 @@ def find(api: Api, graph: Graph, reference: str) -> str:
     if item is None or item["metadata"]["uid"] not in graph.nodes:
         kind, name = split(reference)
         near = "" if item else api.nearest(kind, name)
-        then = f'did you mean "{kind}/{near}"?' if near else 'show("all")'
+        then = f'did you mean "{kind}/{near}"?' if near else "kubectl get all"
         raise Problem(f"there is no {reference} to draw", where=f"namespace {api.namespace}", then=then)
     return str(item["metadata"]["uid"])
 

@@ -14,7 +14,6 @@ SHELL_ESCAPE = re.compile(r"^\s*(?:[\w, ]+=\s*)?!", re.MULTILINE)
 MAGIC = re.compile(r"^\s*%{1,2}\w+", re.MULTILINE)
 MAGICS = frozenset({"", "needs", "bash", "writefile"})
 SLEEP_IN_COMMAND = re.compile(r"(?:^|[;&|]\s*|\bsh -c ['\"]?)sleep\b", re.MULTILINE)
-COMMANDS = frozenset({"sh", "kubectl"})
 
 FORBIDDEN = {
     "subprocess": "its output is lost under nbval; use a %%bash cell",
@@ -90,12 +89,6 @@ def no_sleep_in_commands(module: Module) -> Iterator[Hit]:
     for cell in module.code:
         if cell.is_shell and SLEEP_IN_COMMAND.search(cell.body):
             yield cell, "sleep in a command", "wait for a condition: kubectl wait … --timeout=60s"
-        parsed = tree(cell)
-        for node in ast.walk(parsed) if parsed else ():
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in COMMANDS:
-                texts = [text for text in ast.walk(node) if isinstance(text, ast.Constant)]
-                if any(isinstance(text.value, str) and SLEEP_IN_COMMAND.search(text.value) for text in texts):
-                    yield cell, "sleep in a command", "wait for a condition: kubectl wait, a watch, .wait(…)"
 
 
 def no_final_semicolon(module: Module) -> Iterator[Hit]:

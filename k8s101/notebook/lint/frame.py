@@ -11,7 +11,6 @@ from k8s101.notebook.lint.module import Hit, Module, Rule
 from k8s101.notebook.prose import parse
 
 REPEATED = frozenset({"step", "exercise"})
-NEW_PARTS = frozenset({"own-cluster"})
 WITH_HEADING = ("step", "own-cluster", "clean-up", "key-points")
 WORK = frozenset({"predict", "run", "reveal", "draw", "timeline", "interactive"})
 EXERCISE_ONLY = frozenset({"check", "hint", "solution"})
@@ -68,7 +67,7 @@ def parts_present(module: Module) -> Iterator[Hit]:
     """No part is missing, and none but steps and exercises comes twice."""
     for part in tags.PARTS:
         openings = [opening for opening, _ in module.sections if opening.part == part]
-        if not openings and not (module.is_old and part in NEW_PARTS):
+        if not openings:
             yield None, f"no {part} part", f"add: {tags.PARTS[part]}"
         elif len(openings) > 1 and part not in REPEATED:
             yield openings[1], f"a second {part} part", "keep one"

@@ -28,7 +28,3 @@ PYTHON_CELLS = 3
 IGNORED_CELLS = 2
 NOTE_LETTERS = 400
 """A presenter reads a note at a glance."""
-
-OLD_CELLS = (30, 42)
-OLD_CODE_CELLS = (12, 20)
-OLD_WORDS = 1500

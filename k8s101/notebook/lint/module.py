@@ -72,11 +72,6 @@ class Module:
         """What lessons.yml says about the module."""
         return lessons.load(self.tree.notebooks / "lessons.yml").find(self.number)
 
-    @property
-    def is_old(self) -> bool:
-        """Whether the page is not rewritten yet, so that the former frame holds for it."""
-        return self.lesson is not None and self.lesson.frame == lessons.OLD_FRAME
-
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells."""

@@ -10,7 +10,6 @@ from k8s101.notebook.lint import (
     exercises,
     frame,
     needs,
-    old,
     outputs,
     presenter,
     prose,
@@ -23,24 +22,13 @@ from k8s101.notebook.lint import (
 )
 from k8s101.notebook.lint.module import Finding, Module, Rule
 
-SHARED = (frame, prose, code, needs, outputs)
-"""Rules that hold for every page."""
-
-NEW = (sizes, steps, exercises, shell, presenter, series, style, python)
-"""Rules of the frame, for pages that are written for it."""
-
-OLD = (old,)
-"""Rules of the former frame; they go with the last page that has `frame: old` in lessons.yml."""
+PARTS = (frame, prose, code, needs, outputs, sizes, steps, exercises, shell, presenter, series, style, python)
 
 
-def rules(*, is_old: bool = False) -> dict[str, tuple[Rule, bool]]:
-    """Return every rule that holds for a page by name, with whether it only warns.
-
-    Args:
-        is_old: whether the page is not rewritten yet.
-    """
+def rules() -> dict[str, tuple[Rule, bool]]:
+    """Return every rule that holds for a page by name, with whether it only warns."""
     found: dict[str, tuple[Rule, bool]] = {}
-    for part in (*SHARED, *(OLD if is_old else NEW)):
+    for part in PARTS:
         for rule in part.RULES:
             found[rule.__name__] = (rule, rule in getattr(part, "WARNINGS", ()))
     return found
@@ -58,7 +46,7 @@ def lint(path: Path, tree: Tree) -> list[Finding]:
     """
     module = Module(path, read(path), tree)
     found: list[tuple[int, Finding]] = []
-    for name, (rule, warning) in rules(is_old=module.is_old).items():
+    for name, (rule, warning) in rules().items():
         for cell, what, then in rule(module):
             finding = Finding(module.number, cell.id if cell else None, name, what, then, warning)
             found.append((cell.index if cell else -1, finding))

@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from k8s101.lesson.quiz import bank
-from k8s101.notebook import lessons
 from k8s101.notebook.document import TEMPLATE, Tree, code_cells, number_of, read
 from k8s101.notebook.lint import calls
 from k8s101.notebook.lint.limits import RECALLED
@@ -50,12 +49,7 @@ def _earlier(tree: Tree, number: str) -> dict[str, str]:
     """Return each recalled question of earlier modules, with the number of the module."""
     if number == TEMPLATE:
         return {}
-    old = {
-        lesson.number
-        for lesson in lessons.load(tree.notebooks / "lessons.yml").modules
-        if lesson.frame == lessons.OLD_FRAME
-    }
-    earlier = [path for path in tree.paths() if number_of(path) < number and number_of(path) not in old]
+    earlier = [path for path in tree.paths() if number_of(path) < number]
     return {name: number_of(path) for path in earlier for name in recalled(path)}
 
 

@@ -10,15 +10,6 @@ from k8s101.notebook.lint.limits import PYTHON_CELLS, SHELL_SHARE
 from k8s101.notebook.lint.module import Hit, Module, Rule
 
 RESULTS = frozenset({"run", "reveal", "draw", "timeline", "interactive"})
-GONE = {
-    "apply": "kubectl apply -f",
-    "show": "kubectl get, describe or cat",
-    "kubectl": "kubectl",
-    "sh": "the command itself",
-    "wait_for": "kubectl wait or kubectl rollout status, with --timeout",
-}
-"""Helpers that stood in for commands which people type at work."""
-
 CLIENT = frozenset({"api", "Watch", "client", "stream"})
 """Names by which Python cells reach the official client."""
 
@@ -81,13 +72,6 @@ def python_cells(module: Module) -> Iterator[Hit]:
         yield None, f"{len(found)} steps' cells use the official Python client", advice
 
 
-def no_stand_ins(module: Module) -> Iterator[Hit]:
-    """No helper stands in for a command that people type at work."""
-    for cell in module.code:
-        for call in calls.calls(cell, *GONE):
-            yield cell, f"{call.name}(…) stands in for a command", f"in a %%bash cell: {GONE[call.name]}"
-
-
 def concept_picture(module: Module) -> Iterator[Hit]:
     """At least one picture of how things hang together: drawn from live data, or from notebooks/images/."""
     drawn = any(calls.calls(cell, "draw", "timeline") for cell in module.code)
@@ -101,6 +85,5 @@ RULES: tuple[Rule, ...] = (
     debriefs,
     shell_share,
     python_cells,
-    no_stand_ins,
     concept_picture,
 )
