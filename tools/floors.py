@@ -46,7 +46,7 @@ def _purpose(path: Path) -> str:
 
 
 def table() -> str:
-    """Return the table of all floors in Markdown, the upper ones first."""
+    """Return the table of all floors in Markdown, the upper ones first, then of what has none."""
     rows = ["| floor | module | what it is for |", "|---|---|---|"]
     for container in ("k8s101.lesson", "k8s101.cluster"):
         for names in layers(container):
@@ -54,6 +54,10 @@ def table() -> str:
                 for module, purpose in modules(f"{container}.{name}").items():
                     path = f"{container}.{name}.{module}".replace(".", "/") + ".py"
                     rows.append(f"| `{container.rpartition('.')[2]}/{name}` | [{module}](../{path}) | {purpose} |")
+    for package in ("k8s101.notebook", "k8s101.notebook.lint", "tools"):
+        name = package.removeprefix("k8s101.").replace(".", "/")
+        for module, purpose in modules(package).items():
+            rows.append(f"| `{name}` | [{module}](../{package.replace('.', '/')}/{module}.py) | {purpose} |")
     return "\n".join(rows)
 
 

@@ -1,4 +1,4 @@
-"""The surroundings of every notebook that a tool runs: the same on each machine, nobody's settings."""
+"""The surroundings of every notebook that a tool runs, and how long a cell may take: the same on each machine."""
 
 from __future__ import annotations
 

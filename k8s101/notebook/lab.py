@@ -1,4 +1,4 @@
-"""`k8s101 lab`: everything between a fresh machine and an open notebook."""
+"""`k8s101 lab`: everything between a fresh machine and an open notebook, with what JupyterLab is told at its start."""
 
 from __future__ import annotations
 

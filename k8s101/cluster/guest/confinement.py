@@ -1,4 +1,4 @@
-"""What the guest's processes may touch of the machine, whoever is root inside.
+"""What the guest's processes may touch of the machine's files and network, whoever is root inside.
 
 A privileged Pod is root in the guest, and root in the guest can mount the machine's files, change routes and
 packet filters. So the limits lie outside: the machine's kernel holds the user-mode kernel and its network to

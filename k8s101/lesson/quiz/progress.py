@@ -74,20 +74,3 @@ def entries() -> list[Entry]:
 def export(noted: list[Entry]) -> str:
     """Return entries as JSON, as they are kept and as a learner hands them in."""
     return json.dumps({"version": VERSION, "entries": noted}, indent=1)
-
-
-def best(entries: list[Entry], lesson: str, what: str, good: str) -> int:
-    """Count the questions or exercises of a lesson that came out well at least once.
-
-    Args:
-        entries: what was noted.
-        lesson: the lesson's slug.
-        what: predict, recall or check.
-        good: the outcome that counts.
-    """
-    return len({e["name"] for e in entries if (e["lesson"], e["what"], e["outcome"]) == (lesson, what, good)})
-
-
-def answered(entries: list[Entry], lesson: str, what: str) -> int:
-    """Count the questions or exercises of a lesson that were tried at all."""
-    return len({e["name"] for e in entries if (e["lesson"], e["what"]) == (lesson, what)})
