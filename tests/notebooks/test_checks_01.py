@@ -9,19 +9,15 @@ import pytest
 from k8s101 import component, fault
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
+
+bash = Page("01").bash
 
 FILES = MANIFESTS / "01-architecture"
 MISSING_SCHEDULER, MISSING_CONTROLLERS = "riddle 1", "riddle 2"
 STATIC = "/host/etc/kubernetes/manifests"
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
 
 
 @pytest.fixture(scope="module")

@@ -6,33 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import CommandFailed
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
 from k8s101.lesson.modules.objects_and_the_api import KINDS
 from k8s101.lesson.modules.objects_and_the_api_exercises import AUTOSCALER
-from k8s101.notebook.document import cells, read
-from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, last_line, lesson
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
+PAGE = Page("02")
+bash = PAGE.bash
+cell = PAGE.cell
+
 FILES = MANIFESTS / "02-objects-and-the-api"
 HELLO = "k8s101.test/hello"
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
-
-
-def cell(name: str) -> str:
-    """Return the commands of a cell of the page."""
-    page = read(ROOT / "notebooks" / "02-objects-and-the-api.ipynb")
-    source = next(found.source for found in cells(page) if found.id == name)
-    assert source.startswith("%%bash")
-    return str(source).split("\n", 1)[1]
 
 
 @pytest.fixture(scope="module")

@@ -6,30 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
 from k8s101.lesson.modules.pods_exercises import SHOP_FAULT
-from k8s101.notebook.document import cells, read
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
+PAGE = Page("03")
+bash = PAGE.bash
+cell = PAGE.cell
+
 FILES = MANIFESTS / "03-pods"
 HELLO = "k8s101.test/hello"
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
-
-
-def cell(name: str) -> str:
-    """Return a cell of the page without its first line."""
-    page = read(ROOT / "notebooks" / "03-pods.ipynb")
-    source = next(found.source for found in cells(page) if found.id == name)
-    assert source.startswith("%%")
-    return str(source).split("\n", 1)[1]
 
 
 def changed(text: str, *changes: tuple[str, str]) -> None:

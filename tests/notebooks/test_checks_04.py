@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
-from k8s101.notebook.document import cells, read
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
+
+PAGE = Page("04")
+bash = PAGE.bash
+cell = PAGE.cell
 
 FILES = MANIFESTS / "04-health-checks"
 EXERCISES = "k8s101.lesson.modules.health_checks_exercises"
@@ -20,19 +21,6 @@ NOTICED = 7
 """Seconds after which a probe that does not ask the right thing has had its chance."""
 
 Change = tuple[str, str]
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
-
-
-def cell(name: str) -> str:
-    """Return a cell of the page without its first line."""
-    page = read(ROOT / "notebooks" / "04-health-checks.ipynb")
-    source = next(found.source for found in cells(page) if found.id == name)
-    assert source.startswith("%%")
-    return str(source).split("\n", 1)[1]
 
 
 def applied(text: str, *changes: Change) -> None:

@@ -6,30 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
-from k8s101.notebook.document import cells, read
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+
+PAGE = Page("05")
+bash = PAGE.bash
+cell = PAGE.cell
 
 FILES = MANIFESTS / "05-scheduling"
 RESERVED, SHUT = "worker-3", "worker-2"
 """The nodes that the page's cells choose: the last one, and the second."""
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
-
-
-def cell(name: str) -> str:
-    """Return the commands of a cell of the page."""
-    page = read(ROOT / "notebooks" / "05-scheduling.ipynb")
-    source = next(found.source for found in cells(page) if found.id == name)
-    assert source.startswith("%%bash")
-    return str(source).split("\n", 1)[1]
 
 
 def changed(file: str, *changes: tuple[str, str]) -> None:

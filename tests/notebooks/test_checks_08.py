@@ -6,28 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
-from k8s101.notebook.document import cells, read
-from tests.notebooks.checking import assert_passes, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
+PAGE = Page("08")
+bash = PAGE.bash
+cell = PAGE.cell
+
 FILES = MANIFESTS / "08-services"
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
-
-
-def cell(name: str) -> str:
-    """Return the commands of a cell of the page."""
-    page = read(ROOT / "notebooks" / "08-services.ipynb")
-    source = next(found.source for found in cells(page) if found.id == name)
-    assert source.startswith("%%bash")
-    return str(source).split("\n", 1)[1]
 
 
 @pytest.fixture(scope="module")
