@@ -10,21 +10,17 @@ import pytest
 from k8s101 import component
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
-from k8s101.lesson.cells.bash import run
-from tests.notebooks.checking import assert_passes, clear, last_line, lesson
+from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
+
+bash = Page("09").bash
 
 FILES = MANIFESTS / "09-configmaps-and-secrets"
 HELLO = "k8s101.test/hello:1.0.0"
 PASSWORD = "not-a-real-one"
 LOGIN = f"--from-literal=username=shop --from-literal=password={PASSWORD}"
-
-
-def bash(commands: str) -> None:
-    """Run what a learner would type, next to the lesson's files as they are in the repository."""
-    run(f"cd {FILES}\n{commands}")
 
 
 def apply(text: str) -> None:

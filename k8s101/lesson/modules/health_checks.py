@@ -7,7 +7,7 @@ from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.modules.health_checks_exercises import EXERCISES, restarts
-from k8s101.lesson.quiz.bank import Before, Option, Question, among
+from k8s101.lesson.quiz.bank import Before, Option, Question
 from k8s101.lesson.quiz.checking import existing
 
 __all__ = ["EXERCISES", "QUESTIONS"]
@@ -38,11 +38,10 @@ def _unhealthy(before: Before, api: Api) -> str:
 
 def _noticed(before: Before, api: Api) -> str:
     found = {pod["metadata"]["name"] for pod in _restarted(before, api.list("Pod", "app=asked"))}
-    known = {
-        ("asked-exec", "asked-grpc", "asked-http"): "three",
-        ("asked-exec", "asked-grpc", "asked-http", "asked-tcp"): "all",
-    }
-    return known.get(tuple(sorted(found)), "http")
+    three = {"asked-exec", "asked-grpc", "asked-http"}
+    if found == three | {"asked-tcp"}:
+        return "all"
+    return "three" if found == three else "http"
 
 
 def _slow_start(before: Before, api: Api) -> str:
@@ -67,8 +66,9 @@ def _neighbour(before: Before, api: Api) -> str:
     pods = pods_of(api, existing(api, "deployment/web"))
     if {pod["metadata"]["uid"] for pod in pods} - before.pods.keys():
         return "replaced"
-    again = among(len(_restarted(before, pods)), {0: "nothing", len(pods): "restarted"}) if pods else "nothing"
-    return again if all(ready(pod) for pod in pods) or again == "restarted" else "no-requests"
+    if pods and len(_restarted(before, pods)) == len(pods):
+        return "restarted"
+    return "nothing" if all(ready(pod) for pod in pods) else "no-requests"
 
 
 QUESTIONS = (
