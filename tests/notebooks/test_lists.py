@@ -97,6 +97,7 @@ def test_the_module_that_the_table_of_kinds_names_makes_one(kind: str) -> None:
     manifests = (TREE.manifests / lesson.file.removesuffix(".ipynb")).glob("*.yaml")
     written = [path.read_text() for path in (*manifests, TREE.notebooks / lesson.file)]
     made = {found for text in written for found in re.findall(r"\bkind: (\w+)", text)}
+    made |= {name for name in KINDS for text in written if f"kubectl create {name.lower()} " in text}
     assert {kind, MADE_BY_OTHERS.get(kind)} & made
 
 

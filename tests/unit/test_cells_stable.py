@@ -253,3 +253,16 @@ def test_ports_that_somebody_chose_stay(tmp_path: Path) -> None:
 def test_a_line_that_does_not_fit_ends_the_table() -> None:
     text = "NAME   READY\nweb    1/1\ndone\nall is well here\n"
     assert stabilise(marked("get pods", text)) == text
+
+
+LOGGED = (
+    'I1126 12:24:27.185490   23292 reflector.go:664] "Warning: watch ended with error" reflector="client-go" '
+    'type="*unstructured.Unstructured" err="unable to decode an event from the watch stream: context canceled"\n'
+)
+
+
+def test_what_kubectl_logs_of_a_wait_that_ended_is_left_out() -> None:
+    told = "pod/web-6d9pqxx2xx-abcde condition met\n"
+    assert stabilise(LOGGED + told) == stabilise(told)
+    refused = LOGGED.replace("context canceled", "connection refused")
+    assert "connection refused" in stabilise(refused + told)

@@ -18,6 +18,9 @@ MARK = re.compile("\x1e(begin|end)((?:\x1f[^\x1e]*)*)\x1e\n", re.DOTALL)
 WAITING = re.compile(r"[Ww]aiting for .*\.\.\.(?: before proceeding)?")
 """How `kubectl rollout status` tells its progress: how many of these lines come is a matter of speed."""
 
+CANCELED = re.compile(r'I\d{4} [\d:.]+ +\d+ reflector\.go:\d+\] "Warning: watch ended with error".*context canceled.*')
+"""A line that kubectl's own library logs, with time and process, if a wait ends while an event is on its way."""
+
 NODE_PORT = re.compile(r"node-?port\W{1,3}(\d{4,5})", re.IGNORECASE)
 LOCAL_PORT = re.compile(r"(?<!\d)(\d{4,5}):\d+")
 
@@ -70,7 +73,7 @@ def stabilise(text: str, ports: frozenset[int] = frozenset()) -> str:
 def _shown(text: str, command: Command, ports: frozenset[int]) -> str:
     if not text and not command.is_("rollout", "status"):
         return ""
-    lines = [line for line in text.split("\n") if not WAITING.fullmatch(line)]
+    lines = [line for line in text.split("\n") if not WAITING.fullmatch(line) and not CANCELED.fullmatch(line)]
     if command.is_("rollout", "status"):
         lines.insert(0, masks.DOTS)  # whether there was something to wait for depends on the machine
     if command.lists_names:
