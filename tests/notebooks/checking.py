@@ -31,9 +31,9 @@ class Page:
         run(f"cd {MANIFESTS / self._path.stem}\n{commands}")
 
     def cell(self, name: str) -> str:
-        """Return the commands of a cell of the page."""
+        """Return what stands below the `%%` line of a cell of the page: its commands, or the file that it writes."""
         source = next(found.source for found in cells(read(self._path)) if found.id == name)
-        assert source.startswith("%%bash")
+        assert source.startswith("%%")
         return str(source).split("\n", 1)[1]
 
 

@@ -9,7 +9,7 @@ import pytest
 from k8s101.lesson.api.session import MANIFESTS, Api, make_current
 from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 PAGE = Page("05")
 bash = PAGE.bash
