@@ -139,10 +139,12 @@ class Machine:
         return ran[-1][0]
 
     def k8s101(self, *arguments: str, timeout: float = UP_SECONDS, **options: object) -> Result:
-        """Run the `k8s101` command; a cluster that it has started gets an object that must not be lost."""
+        """Run the `k8s101` command; a cluster of ours that it has started gets an object that must not be lost."""
         result = self.run(*K8S101, *arguments, timeout=timeout, **options)
         if arguments[0] in ("down", "reset"):
             self._kept = False
+        elif "--kubeconfig" in arguments:
+            return result
         elif arguments[0] == "up" and not self._kept and (self.state / "kubeconfig").exists():
             self._kept = self.kubectl("create", "configmap", KEPT).returncode == 0
         return result
