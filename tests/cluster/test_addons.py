@@ -137,6 +137,61 @@ def test_an_ingress_leads_to_the_service_of_its_host(lab: Lab, pristine: set[str
     assert everything(lab) == pristine
 
 
+GATEWAY = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "door"},
+    "spec": {"gatewayClassName": "traefik", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+}
+ROUTE = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "HTTPRoute",
+    "metadata": {"name": "web"},
+    "spec": {
+        "parentRefs": [{"name": "door"}],
+        "hostnames": ["shop.k8s101.test"],
+        "rules": [
+            {
+                "backendRefs": [
+                    {"name": "web", "port": 80, "weight": 3},
+                    {"group": "traefik.io", "kind": "TraefikService", "name": "copied", "weight": 1},
+                ]
+            }
+        ],
+    },
+}
+COPIED = {
+    "apiVersion": "traefik.io/v1alpha1",
+    "kind": "TraefikService",
+    "metadata": {"name": "copied"},
+    "spec": {"mirroring": {"name": "next", "port": 80, "mirrors": [{"name": "web", "port": 80, "percent": 100}]}},
+}
+
+
+def test_a_gateway_shares_out_requests_by_weight(lab: Lab, pristine: set[str]) -> None:
+    for _ in range(2):
+        assert good("enable", "gateway") == "gateway: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    space.start(hello("web"), service("web"), hello("next"), service("next"))
+    space.apply(GATEWAY)
+    space.apply(COPIED)
+    space.apply(ROUTE)
+    port = lab.get("service", "traefik", "--namespace=traefik-gateway")["spec"]["ports"][0]["nodePort"]
+
+    def answers(host: str, count: int = 1) -> str:
+        command = ("curl", "--silent", "--noproxy", "*", "--max-time", "5", "--header", f"Host: {host}")
+        return lab.run(*command, *([f"http://{lab.address('worker-1')}:{port}/"] * count)).stdout
+
+    eventually("the host leads to the app", lambda: answers("shop.k8s101.test").startswith("hello 1.0.0"))
+    hosts = [line.split()[-1] for line in answers("shop.k8s101.test", 40).splitlines()]
+    assert (hosts.count("web"), hosts.count("next")) == (30, 10)
+    assert "404" in answers("another.k8s101.test")
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "gateway") == "gateway: disabled\n"
+    assert everything(lab) == pristine
+
+
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
@@ -196,17 +251,26 @@ def test_an_interrupted_removal_is_finished_by_the_next_command(lab: Lab, pristi
     assert everything(lab) == pristine
 
 
-def test_definitions_of_another_version_are_left_alone(lab: Lab, pristine: set[str]) -> None:
-    text = (DIRECTORY / "loadbalancer/kinds.yaml").read_text()
-    theirs = next(crd for crd in yaml.safe_load_all(text) if crd["metadata"]["name"] == "communities.metallb.io")
-    del theirs["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+@pytest.mark.parametrize(
+    ("addon", "file", "name", "versions"),
+    [
+        ("loadbalancer", "kinds.yaml", "communities.metallb.io", ["v1beta1"]),
+        ("gateway", "gateway-api.yaml", "gatewayclasses.gateway.networking.k8s.io", ["v1", "v1beta1"]),
+    ],
+)
+def test_definitions_of_another_version_are_left_alone(
+    lab: Lab, pristine: set[str], addon: str, file: str, name: str, versions: list[str]
+) -> None:
+    text = (DIRECTORY / addon / file).read_text()
+    theirs = next(crd for crd in yaml.safe_load_all(text) if crd["metadata"]["name"] == name)
+    del theirs["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["description"]
     lab.kubectl("create", "-f", "-", text=json.dumps(theirs))
-    refused = addons("enable", "loadbalancer")
+    refused = addons("enable", addon)
     assert refused.returncode == 1
-    assert "communities.metallb.io of another version is there already" in refused.stderr
+    assert f"{name} of another version is there already" in refused.stderr
     assert "next:" in refused.stderr
     made = {path.rpartition("/")[2] for path in everything(lab) - pristine}
-    assert made == {"communities.metallb.io", "v1beta1.metallb.io"}, "only what stood there before"
+    assert made == {name, *(f"{version}.{name.partition('.')[2]}" for version in versions)}, "only what stood there"
 
 
 def run_on(lab: Lab, space: Namespace, worker: str, manifest: Manifest) -> None:
