@@ -9,14 +9,22 @@ from pathlib import Path
 
 import click
 
+SAID_LINES = 12
+"""How much of a failure the summary repeats."""
+
 
 @dataclass(frozen=True)
 class Counts:
-    """How many tests passed, failed and were skipped."""
+    """How many tests passed, failed and were skipped.
+
+    Args:
+        failures: what failed, and the end of what it said.
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -25,24 +33,40 @@ class Counts:
 def total(parts: Iterable[Counts]) -> Counts:
     """Add up counts."""
     known = list(parts)
-    return Counts(sum(p.passed for p in known), sum(p.failed for p in known), sum(p.skipped for p in known))
+    return Counts(
+        sum(part.passed for part in known),
+        sum(part.failed for part in known),
+        sum(part.skipped for part in known),
+        tuple(failure for part in known for failure in part.failures),
+    )
 
 
-def count(good: bool, report: Path | None = None) -> Counts:
+def count(name: str, good: bool, report: Path | None = None, log: Path | None = None) -> Counts:
     """Return the counts of a command: those of pytest's report, else the command is one test.
 
     Args:
+        name: the command, as a failure is told.
         good: whether the command ended with 0.
         report: where pytest should have written its report.
+        log: what the command printed, if it was kept.
     """
     if report is None or not report.exists():
-        return Counts(passed=int(good), failed=int(not good))
+        said = log.read_text(errors="replace").splitlines()[-SAID_LINES:] if log else []
+        return Counts(passed=1) if good else Counts(failed=1, failures=("\n    ".join([name, *said]),))
     suite = ElementTree.parse(report).getroot().find("testsuite")
     assert suite is not None, "pytest writes one suite"
     tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
     failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
     # pytest fails without a failing test when it could not collect or was interrupted
-    return Counts(tests - failed - skipped, failed or int(not good), skipped)
+    failures = tuple(_failures(name, suite)) or (() if good else (f"{name}: pytest did not end well",))
+    return Counts(tests - failed - skipped, failed or int(not good), skipped, failures)
+
+
+def _failures(name: str, suite: ElementTree.Element) -> Iterator[str]:
+    for case in suite.iter("testcase"):
+        for fault in (*case.iter("failure"), *case.iter("error")):
+            said = fault.get("message", "").splitlines()[:SAID_LINES]
+            yield "\n    ".join([f"{name}: {case.get('classname')}::{case.get('name')}", *said])
 
 
 @dataclass(frozen=True)
@@ -91,7 +115,9 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> int:
     for outcome in outcomes:
         for line in outcome.lines():
             click.secho(line, fg="red" if outcome.counts.failed else None)
-    click.echo(f"{'in all':14}{seconds:6.0f} s")
     whole = total(outcome.counts for outcome in outcomes)
+    for failure in whole.failures:
+        click.secho(f"\nfailed: {failure}", fg="red")
+    click.echo(f"{'in all':14}{seconds:6.0f} s")
     click.echo(str(whole))
     return int(whole.failed > 0)

@@ -130,17 +130,17 @@ class Run:
             report.unlink(missing_ok=True)
         arguments = [*command_line(command), *([f"--junitxml={report}"] if report else [])]
         began = time.monotonic()
-        if direct:
+        log = None if direct else ARTIFACTS / f"{name}.log"
+        if log is None:
             good = self._run(stage, arguments, None)
         else:
-            log = ARTIFACTS / f"{name}.log"
             with log.open("wb") as file:
                 good = self._run(stage, arguments, file.fileno())
             heading = f"\n=== {name} ({time.monotonic() - began:.0f} s)\n"
             self._say(heading + log.read_text(errors="replace").rstrip())
         if command.name in self._made:
             self._made[command.name].set()
-        return count(good, report)
+        return count(name, good, report, log)
 
     def _run(self, stage: Stage, arguments: Sequence[str], output: int | None) -> bool:
         environment = dict(os.environ)

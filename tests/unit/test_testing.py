@@ -44,6 +44,8 @@ def test_lanes_run_and_commands_count(artifacts: Path) -> None:
         ("three", Counts(1)),
     ]
     assert set(found[2].parts) == {"made"}
+    assert [failure.splitlines()[0] for failure in found[1].counts.failures] == ["two-1"]
+    assert "No module named 'no'" in found[1].counts.failures[0]
     assert "No module named 'no'" in (artifacts / "two-1.log").read_text()
 
 
@@ -92,10 +94,13 @@ def test_it(made):
 def test_an_ended_run_lets_its_tests_clean_up(artifacts: Path, number: signal.Signals) -> None:
     (artifacts / "test_it.py").write_text(TAKEN_DOWN)
     with subprocess.Popen([sys.executable, "-c", INTERRUPTED, artifacts], stderr=subprocess.PIPE) as run:
-        eventually("the test runs", (artifacts / "up").exists, 30)
-        children = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(number)
-        run.communicate(timeout=30)
+        try:
+            eventually("the test runs", (artifacts / "up").exists, 120)
+            children = psutil.Process(run.pid).children(recursive=True)
+        finally:
+            # also when it does not: leaving the block waits for its end
+            run.send_signal(number)
+        run.communicate(timeout=60)
     assert (artifacts / "down").exists()
     assert not psutil.wait_procs(children, timeout=1)[1]
 
@@ -111,12 +116,13 @@ def test_what_a_user_cannot_have_is_skipped_with_a_reason(artifacts: Path, able:
 def test_the_counts_are_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [
         Outcome("unit", Counts(5, 0, 2), 100, 90),
-        Outcome("checks", Counts(7, 1), 50, 60, {"00": 20, "06": 30}),
+        Outcome("checks", Counts(7, 1, failures=("checks-06: test_it",)), 50, 60, {"00": 20, "06": 30}),
         Outcome("cluster", Counts(skipped=1), reason="no root"),
     ]
     assert results.summary(outcomes, 120) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "12 passed, 1 failed, 3 skipped"
+    assert "failed: checks-06: test_it" in lines[-3:]
     assert "OVER BUDGET" in lines[1] and "OVER BUDGET" not in lines[2]
     assert lines[3].split() == ["06", "30", "s", "00", "20", "s"]
     assert "skipped: no root" in lines[4]

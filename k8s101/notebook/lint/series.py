@@ -54,7 +54,7 @@ def _earlier(tree: Tree, number: str) -> dict[str, str]:
 
 
 def questions_exist(module: Module) -> Iterator[Hit]:
-    """What a page asks, checks and hints at stands in the lesson's module of Python, and all of it is used."""
+    """What a page asks, checks and hints at stands in the lesson's module of Python."""
     slug = module.path.stem[3:] if not module.is_template else TEMPLATE
     home = bank.module(slug)
     for table, functions in (("QUESTIONS", ("predict", "reveal")), ("EXERCISES", ("check", "hint"))):
