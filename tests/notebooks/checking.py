@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from k8s101 import connect
@@ -26,9 +27,22 @@ class Page:
     def __init__(self, number: str) -> None:
         self._path = Tree().paths([number])[0]
 
+    @property
+    def files(self) -> Path:
+        """Where the lesson's files are in the repository."""
+        return MANIFESTS / self._path.stem
+
     def bash(self, commands: str) -> None:
         """Run what a learner would type, next to the lesson's files as they are in the repository."""
-        run(f"cd {MANIFESTS / self._path.stem}\n{commands}")
+        run(f"cd {self.files}\n{commands}")
+
+    def changed(self, file: str, *changes: tuple[str, str]) -> None:
+        """Apply a file of the lesson, changed like this."""
+        text = (self.files / file).read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        self.bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
     def cell(self, name: str) -> str:
         """Return what stands below the `%%` line of a cell of the page: its commands, or the file that it writes."""

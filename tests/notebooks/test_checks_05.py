@@ -6,27 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
 PAGE = Page("05")
 bash = PAGE.bash
+changed = PAGE.changed
 cell = PAGE.cell
 
-FILES = MANIFESTS / "05-scheduling"
 RESERVED, SHUT = "worker-3", "worker-2"
 """The nodes that the page's cells choose: the last one, and the second."""
-
-
-def changed(file: str, *changes: tuple[str, str]) -> None:
-    """Apply a manifest of the lesson, changed like this."""
-    text = (FILES / file).read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 def open_nodes(api: Api) -> None:
@@ -130,7 +121,10 @@ APART = """      affinity:
               podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: vote}}}
 """
 SPREAD = (
-    (FILES / "solution-vote.yaml").read_text().partition("spec:\n      topology")[2].partition("      containers")[0]
+    (PAGE.files / "solution-vote.yaml")
+    .read_text()
+    .partition("spec:\n      topology")[2]
+    .partition("      containers")[0]
 )
 SPREAD = f"      topology{SPREAD}"
 
@@ -210,7 +204,7 @@ def test_fewer_copies_are_no_repair(depot: Api) -> None:
 def test_giving_up_the_rule_is_no_repair(depot: Api) -> None:
     # the rule of the old Pods keeps new ones off their nodes, so that a rollout would not end
     bash("kubectl delete deployment/depot --cascade=foreground --timeout=60s")
-    text = (FILES / "depot.yaml").read_text()
+    text = (PAGE.files / "depot.yaml").read_text()
     rule = text[text.index("      affinity:") : text.index("      containers:")]
     changed("depot.yaml", (rule, ""))
     assert last_line(depot, "depot").startswith("✗ not yet: the rule that keeps its Pods apart is no longer kept")

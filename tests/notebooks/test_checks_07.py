@@ -6,29 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
 PAGE = Page("07")
 bash = PAGE.bash
+changed = PAGE.changed
 cell = PAGE.cell
 
-FILES = MANIFESTS / "07-daemonsets"
 FAST, RESERVED = "worker-1", "worker-3"
 """The nodes that the page's cells choose: the first one, and the last."""
 
 TAINT = "dedicated=database:NoSchedule"
-
-
-def changed(file: str, *changes: tuple[str, str]) -> None:
-    """Apply a manifest of the lesson, changed like this."""
-    text = (FILES / file).read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +56,7 @@ def test_nothing_is_attempted_at_the_start(api: Api) -> None:
         assert last_line(api, name) == f"○ not attempted: there is no DaemonSet {name} yet"
 
 
-SOLUTION = (FILES / "solution-slow.yaml").read_text()
+SOLUTION = (PAGE.files / "solution-slow.yaml").read_text()
 RULE = SOLUTION[SOLUTION.index("      affinity:") : SOLUTION.index("      containers:")]
 
 

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 from tests.notebooks.checking import Page, assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
 PAGE = Page("08")
 bash = PAGE.bash
+changed = PAGE.changed
 cell = PAGE.cell
-
-FILES = MANIFESTS / "08-services"
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +35,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     bash("kubectl delete services front shop --ignore-not-found --timeout=60s")
-
-
-def changed(file: str, *changes: tuple[str, str]) -> None:
-    """Apply a file, changed like this."""
-    text = (FILES / file).read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8s101.lesson.api.session import MANIFESTS, Api, make_current
+from k8s101.lesson.api.session import Api, make_current
 from tests.notebooks.checking import Page, assert_passes, clear, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
 PAGE = Page("10")
 bash = PAGE.bash
+changed = PAGE.changed
 cell = PAGE.cell
 
-FILES = MANIFESTS / "10-jobs-and-cronjobs"
 WORK = "hello countdown --from=1 --every=500ms"
 
 
@@ -30,15 +30,6 @@ def api(opened: Api) -> Iterator[Api]:
     make_current(opened)
     yield opened
     clear(opened, "cronjobs", "jobs")
-
-
-def changed(file: str, *changes: tuple[str, str]) -> None:
-    """Apply a file, changed like this."""
-    text = (FILES / file).read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    bash(f"kubectl apply -f - <<'FILE'\n{text}\nFILE")
 
 
 def test_nothing_is_attempted_at_the_start(api: Api) -> None:
