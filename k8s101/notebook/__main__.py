@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from difflib import unified_diff
@@ -60,6 +61,8 @@ def at_once(command: Command) -> Command:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run, normalise, check and test the notebooks; NN is a module number, none means all."""
+    # kernels and scratch directories go then as they do after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @main.command()

@@ -209,7 +209,8 @@ def _python(arguments: list[str], directory: Path, scratch: str) -> tuple[int | 
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=directory,
-        env=kernel_environment(scratch),
+        # a kernel that is killed leaves its connection file
+        env={**kernel_environment(scratch), "TMPDIR": scratch},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

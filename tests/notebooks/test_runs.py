@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -22,6 +25,7 @@ from k8s101.notebook.document import Tree, cells, code_cells, make_cell, read, r
 from k8s101.notebook.environment import kernel_environment
 from k8s101.notebook.learner import make_copies
 from k8s101.notebook.normalise import normalised_text
+from tests.waiting import eventually
 
 FULL = {"containers": True}
 SANITISE = Path(__file__).with_name("sanitize.cfg")
@@ -317,6 +321,33 @@ def test_a_run_past_its_deadline_leaves_no_process(tree: Tree, monkeypatch: pyte
     kernel = int(marker.read_text())
     assert kernel not in before
     assert not psutil.pid_exists(kernel) or psutil.Process(kernel).status() == psutil.STATUS_ZOMBIE
+
+
+ENDED = """
+import sys
+from functools import partial
+from pathlib import Path
+from k8s101.notebook import __main__
+from k8s101.notebook.document import Tree
+__main__.Tree = partial(Tree, Path(sys.argv[1]))
+__main__.main(["test", "06"])
+"""
+
+
+def test_a_run_that_is_ended_leaves_nothing(tree: Tree, tmp_path: Path) -> None:
+    scratch, marker = tmp_path / "scratch", tree.root / "kernel.pid"
+    scratch.mkdir()
+    ending = f"Path({str(marker)!r}).write_text(str(os.getpid()))\nimport threading\nthreading.Event().wait()"
+    change(tree, "own", ending)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen([sys.executable, "-c", ENDED, tree.root], env=environment) as run:
+        try:
+            eventually("the cell runs", lambda: marker.exists() and bool(marker.read_text()), 120)
+        finally:
+            run.terminate()
+        assert run.wait(60)
+    assert not psutil.pid_exists(int(marker.read_text()))
+    assert not list(scratch.iterdir())
 
 
 def test_a_front_end_that_tells_the_cell_is_believed_even_if_the_learner_changed_it(tree: Tree) -> None:
