@@ -140,10 +140,10 @@ def test_a_command_as_pre_stop_passes_too(api: Api, monkeypatch: pytest.MonkeyPa
             "a report in flight was cut off by the app itself (exit code 1)",
         ),
         (
-            ("PeriodSeconds: 12", "PeriodSeconds: 5"),
+            ("PeriodSeconds: 10", "PeriodSeconds: 5"),
             "a report in flight was cut off: preStop and the report together do not fit into 5 s",
         ),
-        (("PeriodSeconds: 12", "PeriodSeconds: 30"), "a Pod may take 30 s to leave, the task allows 12"),
+        (("PeriodSeconds: 10", "PeriodSeconds: 30"), "a Pod may take 30 s to leave, the task allows 10"),
         ((PROBE, ""), "no probe asks whether the app can take requests"),
         ((":1.1.0", ":1.0.0"), "its Pods run 1.0.0, the task wants 1.1.0"),
         (("replicas: 2", "replicas: 1"), "there is one Pod, the task wants two"),
@@ -197,7 +197,7 @@ def test_restarts_without_a_reason_are_told(api: Api) -> None:
 
 LIVENESS = """          livenessProbe:
             httpGet: { path: /health, port: 8000 }
-            periodSeconds: 2
+            periodSeconds: 1
             timeoutSeconds: 5
             failureThreshold: 2
 """
