@@ -21,7 +21,7 @@ DUE = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 FINISHED = ("Succeeded", "Failed")
 JOB_SECONDS = 60
-LETTERS = 5
+LETTERS = 4
 KEPT = 600
 OFFICE_HOURS = "*/10 8-17 * * 1-5"
 TIME_ZONE = "Europe/Berlin"
@@ -200,7 +200,7 @@ EXERCISES = (
             "Four lines are missing under spec. pages.yaml has three of them, with other values.",
             "completions says how many Pods must succeed, parallelism how many run at a time, and completionMode gives "
             "out numbers. `kubectl explain job.spec` describes what deletes a finished Job.",
-            "completions: 5, parallelism: 2, completionMode: Indexed, ttlSecondsAfterFinished: 600. A Job that exists "
+            "completions: 4, parallelism: 2, completionMode: Indexed, ttlSecondsAfterFinished: 600. A Job that exists "
             "must be deleted first.",
         ),
     ),
