@@ -132,8 +132,8 @@ QUESTIONS = (
     ),
     Question(
         "ended",
-        "Both Pods do the same work for five seconds, and in both the helper would run for ever. What happens once the "
-        "work has ended?",
+        "Both Pods do the same work for three seconds, and in both the helper never ends by itself. What happens once "
+        "the work has ended?",
         {
             "both": Option("both Pods end", "A Pod ends when all its containers have; an ordinary helper counts."),
             "sidecar": Option(
