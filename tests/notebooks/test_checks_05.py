@@ -53,8 +53,8 @@ def test_nothing_is_attempted_at_the_start(api: Api) -> None:
         assert last_line(api, name) == f"○ not attempted: there is no Deployment {name} yet"
 
 
-TOLERATIONS = "      tolerations: [{key: team, operator: Equal, value: video, effect: NoSchedule}]   # opens the node\n"
-SELECTOR = "      nodeSelector: {hardware: gpu}                                                   # leads there\n"
+TOLERATIONS = "      tolerations: [{key: team, operator: Equal, value: video, effect: NoSchedule}]   # may run there\n"
+SELECTOR = "      nodeSelector: {hardware: gpu}                                                   # and nowhere else\n"
 
 
 def test_the_render_of_the_solution_passes(api: Api) -> None:
@@ -80,12 +80,12 @@ def test_a_toleration_alone_is_told_so(reserved: Api) -> None:
     changed("solution-render.yaml", (SELECTOR, ""))
     line = last_line(reserved, "render")
     assert line.startswith("✗ not yet: some run on worker-")
-    assert line.endswith("a toleration opens the reserved node, it does not lead there")
+    assert line.endswith("a toleration allows Pods on the reserved node, and does not keep them off others")
 
 
 def test_neither_of_both_is_told_so(reserved: Api) -> None:
     changed("solution-render.yaml", (SELECTOR, ""), (TOLERATIONS, ""))
-    assert last_line(reserved, "render").endswith("nothing leads them away")
+    assert last_line(reserved, "render").endswith("nothing assigns them to the reserved node")
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,15 @@ def _who_answers(before: Before, api: Api) -> str:
 
 
 def _on_delete(before: Before, api: Api) -> str:
-    wanted = version(existing(api, "daemonset/agent"))
-    fresh = [pod for pod in _staying(api, "agent") if version(pod) == wanted]
+    wanted = version(existing(api, "daemonset/exporter"))
+    fresh = [pod for pod in _staying(api, "exporter") if version(pod) == wanted]
     if not fresh:
         return "none"
     return "deleted" if len(fresh) == 1 else "all"
 
 
 def _bad_release(before: Before, api: Api) -> str:
-    daemonset = existing(api, "daemonset/agent")
+    daemonset = existing(api, "daemonset/exporter")
     status = daemonset["status"]
     if status.get("conditions"):
         return "condition"
@@ -124,24 +124,27 @@ QUESTIONS = (
     ),
     Question(
         "removed",
-        "The fourth node is removed from the cluster. What becomes of its agent's Pod within the next two minutes?",
+        "The fourth node is removed from the cluster. What happens to the Pod of its agent within the next "
+        "two minutes?",
         {
             "elsewhere": Option("it is replaced on another node", "Every other node has its own agent already."),
             "deleted": Option(
                 "it is deleted and not replaced", "a garbage collector deletes Pods of nodes that are gone"
             ),
             "listed": Option(
-                "it stays listed for ever", "So it would if only the kubelet could delete it. But somebody cleans up."
+                "it stays listed until you delete it",
+                "That would be so if only the kubelet could delete it. But the control plane cleans up as well.",
             ),
         },
         _removed,
     ),
     Question(
         "no-label",
-        "No node has the label disk=fast yet. What becomes of the Pods of DaemonSet fast?",
+        "No node has the label disk=fast yet. You create DaemonSet fast. What happens to its Pods?",
         {
             "pending": Option(
-                "they are Pending", "So would a Deployment's be. Here the nodes come first, and none of them matches."
+                "they are Pending",
+                "Those of a Deployment would be. Here the nodes come first, and none of them matches.",
             ),
             "none": Option("there are none, and that is no error", "no node matches, so 0 of 0 is complete"),
             "anywhere": Option("they run on any node", "A node selector is a rule, not a preference."),
@@ -152,7 +155,7 @@ QUESTIONS = (
         "cordoned",
         "You cordon a node and then delete the Pod of fast that runs there. What follows?",
         {
-            "missing": Option("the node stays without one", "So it would with the Pods of a Deployment."),
+            "missing": Option("the node stays without one", "It would, if the Pod belonged to a Deployment."),
             "pending": Option("a new Pod is Pending until the node is uncordoned", "That needs a rule it can't pass."),
             "starts": Option("a new Pod starts there", "Pods of a DaemonSet tolerate the taint of a cordoned node"),
         },
@@ -186,11 +189,11 @@ QUESTIONS = (
     ),
     Question(
         "bad-release",
-        "Release 1.1.1 answers every request with status 500. What becomes of its rollout?",
+        "Release 1.1.1 answers every request with status 500. What happens to its rollout?",
         {
             "replaced": Option("all agents are replaced", "The next node waits until the agent of this one is ready."),
             "silent": Option(
-                "it stops at the first node, without a word", "one node is without an agent, and no condition says so"
+                "it stops at the first node, without a word", "one node has no working agent, and no condition says so"
             ),
             "condition": Option(
                 "it stops, and a condition says so", "A Deployment has the condition Progressing, a DaemonSet has none."

@@ -123,7 +123,7 @@ QUESTIONS = (
         {
             "waits": Option(
                 "it waits until memory is free",
-                "That is how CPU works: there is more in the next moment. Not so memory.",
+                "It does for CPU, because there is more in the next moment. Memory can't be waited for.",
             ),
             "killed": Option("it is killed and started again", "the kernel kills inside its cgroup only"),
             "whole-pod": Option("both containers are restarted", "Each container has a cgroup and a restart count."),
@@ -133,13 +133,13 @@ QUESTIONS = (
     ),
     Question(
         "crew",
-        "The team creates a Deployment with four copies, and its manifest says nothing of resources. How many run?",
+        "The team creates a Deployment with four copies, and its manifest says nothing about resources. How many run?",
         {
             "four": Option("four: whoever requests nothing stays within the quota", "They get the default request."),
             "three": Option("three", "each gets the default request of 50m, and three times 50m is all there is"),
             "none": Option(
                 "none: the quota refuses Pods without a request",
-                "So it would without the LimitRange, which gives each container a request.",
+                "It would, if there were no LimitRange, which gives each container a request.",
             ),
         },
         _crew,
@@ -148,7 +148,7 @@ QUESTIONS = (
         "no-label",
         "No node has a label disk. You create both Pods. Which of them runs?",
         {
-            "both": Option("both", "One of them has a rule, and no node fulfils it."),
+            "both": Option("both", "One of them has a rule, and no node meets it."),
             "preference": Option("only preference", "a rule leaves out nodes, a preference only compares those left"),
             "neither": Option("neither", "A preference leaves out no node. It only makes some better than others."),
         },
@@ -180,7 +180,7 @@ QUESTIONS = (
         "preemption",
         "Each node has reserved 600m of its CPU. Pod urgent requests as much and has a higher priority. What happens?",
         {
-            "waits": Option("it waits until a node has enough left", "So would a Pod of the same priority."),
+            "waits": Option("it waits until a node has enough left", "It would, if its priority were the same."),
             "preempted": Option(
                 "a Pod of lower priority is evicted", "and its Deployment creates another, which waits"
             ),
@@ -190,7 +190,7 @@ QUESTIONS = (
     ),
     Question(
         "drain",
-        "You drain the node with all three options. What happens to its copy of shop within the next seconds?",
+        "You drain the node with all three options. What happens to its copy of shop within the next few seconds?",
         {
             "stays": Option("it keeps running", "the API server asks the budget before it lets a Pod be evicted"),
             "evicted": Option("it is evicted", "A drain asks for an eviction, and a budget may refuse that."),
@@ -215,7 +215,10 @@ QUESTIONS = (
         "toleration",
         "A Pod tolerates the taint of a node. What follows?",
         {
-            "may": Option("it may run on that node", "a toleration opens the node, and the Pod may still go elsewhere"),
+            "may": Option(
+                "it may run on that node",
+                "a toleration only allows it, and the Pod may still be assigned to another node",
+            ),
             "must": Option("it runs on that node", "For that it needs a node selector or an affinity as well."),
             "stays": Option("it is never evicted from there", "A toleration is for one taint, not for every eviction."),
         },

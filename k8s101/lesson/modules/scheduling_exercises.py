@@ -49,7 +49,8 @@ def _render(api: Api) -> Iterator[Finding]:
     yield expect(len(pods) == 2, "there are 2", f"there are {len(pods)} Pods, the task asks for 2")
     others = sorted({node_of(pod) for pod in pods} - set(kept))
     tolerates = bool(pods[0]["spec"].get("tolerations")) and RESERVED in str(pods[0]["spec"]["tolerations"])
-    why = "a toleration opens the reserved node, it does not lead there" if tolerates else "nothing leads them away"
+    toleration = "a toleration allows Pods on the reserved node, and does not keep them off others"
+    why = toleration if tolerates else "nothing assigns them to the reserved node"
     yield expect(not others, f"all run on {', '.join(kept)}", f"some run on {', '.join(others)}: {why}")
     rules = existing(api, "deployment/render")["spec"]["template"]["spec"]
     chosen = rules.get("nodeSelector") or rules.get("affinity", {}).get("nodeAffinity") or rules.get("nodeName")
@@ -169,8 +170,8 @@ EXERCISES = (
         begun("Deployment", "render"),
         _render,
         (
-            "Two things are needed: something that opens the reserved node to these Pods, and something that leads "
-            "them there.",
+            "Two things are needed: something that allows these Pods on the reserved node, and something that keeps "
+            "them off all other nodes.",
             "kubectl describe node shows Taints and Labels; visitor.yaml has both fields.",
             "In the template's spec: tolerations: [{key: team, operator: Equal, value: video, effect: NoSchedule}] and "
             "nodeSelector: {hardware: gpu}",
