@@ -117,8 +117,8 @@ QUESTIONS = (
         "number",
         "A ConfigMap has APP_LIMIT: 10, without quotes. What does the API server do?",
         {
-            "number": Option("it keeps a number", "Values are texts; what a text means is up to the app."),
-            "text": Option("it makes a text of it", "It does not guess: YAML says number, the API wants text."),
+            "number": Option("it stores the number", "All values are text; what a text means is up to the app."),
+            "text": Option("it turns it into text", "It does not guess: YAML says number, the API wants text."),
             "refused": Option("it refuses", "every value must be text, so you write it in quotes"),
         },
         _number,
@@ -131,9 +131,9 @@ QUESTIONS = (
             "files": Option("both files", "A file mounted by subPath is bound once, when a container starts."),
             "directory": Option(
                 "the file in the directory",
-                "the kubelet exchanges the directory; everything else was copied at the start",
+                "the kubelet replaces the directory; everything else was copied at the start",
             ),
-            "nothing": Option("none", "The kubelet keeps looking after mounted directories."),
+            "nothing": Option("none", "The kubelet keeps mounted directories up to date."),
         },
         _follows,
     ),
@@ -141,7 +141,7 @@ QUESTIONS = (
         "base64",
         "The API delivers the password in base64. What does a reader need to decode it?",
         {
-            "key": Option("the key of the cluster", "No key is involved: base64 only writes any bytes with letters."),
+            "key": Option("the key of the cluster", "No key is involved: base64 only writes bytes as letters."),
             "rights": Option(
                 "administrator's rights on a node", "Whoever may read the Secret in the API has all that is needed."
             ),
@@ -165,7 +165,7 @@ QUESTIONS = (
     ),
     Question(
         "raw",
-        "What does etcd hold of the password?",
+        "In which form does etcd hold the password?",
         {
             "plain": Option("the password as it is", "not even in base64: that is how the API prints bytes"),
             "base64": Option("the password in base64", "Base64 is only how the API writes bytes in JSON and YAML."),
@@ -175,7 +175,7 @@ QUESTIONS = (
     ),
     Question(
         "old",
-        "Encryption is switched on. What becomes of the Secret login, which is already stored?",
+        "Encryption is switched on. What happens to the Secret login, which is already stored?",
         {
             "encrypted": Option("it is encrypted at once", "Nobody rewrites what is stored."),
             "readable": Option("it stays readable in etcd", "only what is written from now on is encrypted"),
@@ -192,7 +192,7 @@ QUESTIONS = (
             "waits": Option(
                 "it waits until the key exists", "its container is not even created; the kubelet tries again and again"
             ),
-            "crashes": Option("it crashes again and again", "To crash it would have to start first."),
+            "crashes": Option("it crashes again and again", "It would have to start before it could crash."),
         },
         _missing_key,
     ),
@@ -201,7 +201,7 @@ QUESTIONS = (
         "You change a ConfigMap. What do running containers see that read it as variables?",
         {
             "old": Option("the old values", "variables are copied when a container starts"),
-            "new": Option("the new values, after a moment", "That holds for mounted directories."),
+            "new": Option("the new values, after a moment", "That is true for mounted directories."),
             "replaced": Option(
                 "the new values, because their Pods are replaced", "A ConfigMap is not part of the Pod template."
             ),
@@ -327,7 +327,7 @@ EXERCISES = (
         _mail,
         (
             "The ConfigMap is right. Where else can a variable and a file of this Pod come from?",
-            "kubectl describe deployment mail: read what stands below Environment and below Volumes, name by name.",
+            "kubectl describe deployment mail: read the lines below Environment and below Volumes, name by name.",
             "A value under env wins over envFrom: kubectl set env deployment/mail APP_COLOR- removes it. The volume "
             "names mail-files-v1, and there is a mail-files-v2.",
         ),
