@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from k8s101.lesson.cells import files
+from tests import machine as machines
 from tests.machine import Machine, Result, assert_problem
 from tests.waiting import eventually
 
@@ -60,6 +62,18 @@ def applied(manifest: str, then: str) -> str:
     return f"import subprocess\nsubprocess.run(['kubectl', 'apply', '-f', '-'], input={manifest!r}, text=True)\n{then}"
 
 
+WHY = "print('cause:', settled('deployment/web'), f'after {time.monotonic() - began:.1f} s')"
+"""What checks ask when Pods do not get ready."""
+
+
+def assert_cause(result: Result, words: str) -> None:
+    """Check that a lesson was soon told the cause, in these words."""
+    found = re.search(r"cause: (.+) after (.+) s$", result.stdout, re.MULTILINE | re.DOTALL)
+    assert found and words in found[1], result.stdout + result.stderr
+    assert float(found[2]) < SOON, result.stdout
+    machines.told.append((found[1], float(found[2])))
+
+
 def soon(result: Result) -> None:
     seconds = float(result.stdout.rpartition("named after ")[2].split()[0])
     assert seconds < SOON, result.stdout + result.stderr
@@ -101,16 +115,12 @@ HOPELESS = {
 def test_a_deployment_cannot_start_for(running: Machine, what: str) -> None:
     spec, words = HOPELESS[what]
     manifest = DEPLOYMENT.format(spec=spec.replace("%s", HELLO), more="")
-    result = lesson(running, applied(manifest, "wait_for('deployment/web', 'rolled out')"))
-    assert_problem(result, words)
-    soon(result)
+    assert_cause(lesson(running, applied(manifest, WHY)), words)
 
 
 def test_a_paused_deployment(running: Machine) -> None:
     manifest = DEPLOYMENT.format(spec=WELL, more="paused: true")
-    result = lesson(running, applied(manifest, "print(settled('deployment/web'), 'after', time.monotonic() - began)"))
-    assert "Deployment web is paused: changes wait until it is resumed" in result.stdout, result.stderr
-    assert float(result.stdout.rpartition("after ")[2].split()[0]) < SOON
+    assert_cause(lesson(running, applied(manifest, WHY)), "Deployment web is paused: changes wait until it is resumed")
 
 
 WRONG_NAMES = {
@@ -120,7 +130,8 @@ WRONG_NAMES = {
     "check('shp')": "did you mean 'shop'?",
     "component('kube-schedular')": 'did you mean component("kube-scheduler")?',
     "component('worker-1/kublet')": 'did you mean component("worker-1/kubelet")?',
-    "wait_for('deployment/wep', 'rolled out')": 'did you mean "deployment/web"?',
+    "timeline('deployment/wep')": 'did you mean "deployment/web"?',
+    "fault('image missing', 'deployment/wep')": 'did you mean "deployment/web"?',
 }
 
 
@@ -130,6 +141,35 @@ def test_a_wrong_name(running: Machine, call: str) -> None:
     result = lesson(running, applied(manifest, call))
     assert_problem(result, WRONG_NAMES[call])
     soon(result)
+
+
+ROLLED_OUT = "subprocess.run('kubectl rollout status deployment/web --timeout=60s', shell=True, check=True)\n"
+PORTS = {
+    "forward('deployment/web', 9999).get()": ("", "nothing listens on port 9999 of Pod web-", "kubectl logs"),
+    "forward('service/web', 80).get()": (
+        "subprocess.run('kubectl expose deployment web --port=80 --target-port=8123', shell=True, check=True)\n",
+        "nothing listens on port 8123 of Pod web-",
+        "should its targetPort be another?",
+    ),
+}
+
+
+@pytest.mark.parametrize("call", PORTS)
+def test_a_port_on_which_nothing_listens(running: Machine, call: str) -> None:
+    before, *words = PORTS[call]
+    result = lesson(running, applied(DEPLOYMENT.format(spec=WELL, more=""), ROLLED_OUT + before + call))
+    assert_problem(result, *words)
+    soon(result)
+
+
+SLOW = "sleep 5; exec httpd -f -p 8000"
+
+
+def test_a_port_of_an_app_that_is_only_just_starting(running: Machine) -> None:
+    spec = f"{{containers: [{{name: slow, image: 'k8s101.test/toolbox:1.0', command: [sh, -c, '{SLOW}']}}]}}"
+    call = "print('answer', forward('deployment/web', 8000).get().status_code)"
+    result = lesson(running, applied(DEPLOYMENT.format(spec=spec, more=""), ROLLED_OUT + call))
+    assert re.search(r"^answer \d+$", result.stdout, re.MULTILINE), result.stdout + result.stderr
 
 
 HELD = """
@@ -227,16 +267,18 @@ FORGETFUL = """
 import subprocess
 from k8s101.lesson.api import recorder
 recorder.RETRY_SECONDS = 25
+def rolled_out(name):
+    subprocess.run(["kubectl", "rollout", "status", f"deployment/{name}", "--timeout=120s"], check=True)
 subprocess.run(["kubectl", "create", "deployment", "web", "--image=k8s101.test/hello:1.0.0"], check=True)
-wait_for("deployment/web", "rolled out")
+rolled_out("web")
 api.recorder.catch_up()
 component("kube-apiserver").stop()
 component("kube-apiserver").start()
 subprocess.run("kubectl delete pods --all --wait=false; kubectl rollout status deployment web", shell=True, check=True)
 subprocess.run("kubectl create deployment other --image=k8s101.test/hello:1.0.0", shell=True, check=True)
 subprocess.run("kubectl delete pods --selector=app=web", shell=True, check=True)
-wait_for("deployment/other", "rolled out")
-wait_for("deployment/web", "rolled out")
+rolled_out("other")
+rolled_out("web")
 api.recorder.catch_up(seconds=60)
 added = [seen.uid for seen in api.recorder.history("Pod", "Deployment", "ReplicaSet") if seen.type == "ADDED"]
 assert len(added) == len(set(added)), "there are doubles"

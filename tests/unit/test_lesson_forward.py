@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.api import forward as module
 from k8s101.lesson.api import session
 from k8s101.lesson.api.forward import Forward, forward
+from k8s101.lesson.api.refusal import Refusals
 from tests.unit.lesson_fixtures import lesson
 
 SERVER = textwrap.dedent("""
@@ -116,3 +118,43 @@ def test_wrong_names_are_answered_at_once(
     with pytest.raises(Problem) as caught:
         forward(target, port)
     assert (caught.value.found, caught.value.then) == (found, then)
+
+
+NOW = datetime.now(UTC)
+PROBED = {"name": "app", "readinessProbe": {"httpGet": {"port": 8000}}}
+PLAIN = {"name": "app", "ports": [{"containerPort": 8000}]}
+SAID = (
+    'portforward.go:549] "An error occurred forwarding" err="error forwarding port 9999 to pod f2cc, uid : failed '
+    "to connect to localhost:9999 inside namespace, IPv4: dial tcp4 127.0.0.1:9999: connect: connection refused"
+)
+API_SERVER_IS_DOWN = "error: unable to connect: dial tcp 127.0.0.1:6443: connect: connection refused"
+
+
+def running_pod(container: object, *, seconds: float, ready: str = "True") -> dict[str, object]:
+    since = (NOW - timedelta(seconds=seconds)).isoformat()
+    status = {"conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": since}]}
+    return {"kind": "Pod", "metadata": {"name": "web-1"}, "spec": {"containers": [container]}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("said", "tried", "pod", "hopeless"),
+    [
+        (SAID, 2, running_pod(PLAIN, seconds=60), True),
+        (SAID, 2, running_pod(PROBED, seconds=0), True),
+        (SAID, 2, running_pod(PLAIN, seconds=2), False),
+        (SAID, 2, running_pod(PROBED, seconds=60, ready="False"), False),
+        (SAID, 0, running_pod(PLAIN, seconds=60), False),
+        (API_SERVER_IS_DOWN, 2, running_pod(PLAIN, seconds=60), False),
+        ("", 2, running_pod(PLAIN, seconds=60), False),
+    ],
+)
+def test_a_port_that_refuses_is_hopeless_once_the_app_has_started(
+    said: str, tried: float, pod: dict[str, object], hopeless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = lesson(tmp_path)
+    monkeypatch.setattr(type(api), "list", lambda self, kind, selector: [pod])
+    deployment = {"kind": "Deployment", "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+    problem = Refusals(api, deployment, "deployment/web").judge(said, tried)
+    assert (problem is not None) == hopeless
+    if problem:
+        assert problem.found == "nothing listens on port 9999 of Pod web-1, though the app has started"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import subprocess
 import tempfile
@@ -10,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,8 +19,8 @@ import requests
 from k8s101.errors import Problem
 from k8s101.lesson.api.guard import guard
 from k8s101.lesson.api.links import Link
-from k8s101.lesson.api.rest import Object
-from k8s101.lesson.api.session import Api, current, interactive, split
+from k8s101.lesson.api.refusal import Refusals
+from k8s101.lesson.api.session import Api, current, interactive
 from k8s101.lesson.api.shell import environment, kubectl_path
 
 READY_SECONDS = 20
@@ -28,6 +28,8 @@ REQUEST_SECONDS = 10
 AGAIN_SECONDS = 0.2
 GIVE_UP_SECONDS = 60
 """How long a way into the cluster is looked for when the Pod at its end has gone."""
+
+SAID_BYTES = 65536
 
 LISTENS = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
@@ -42,11 +44,13 @@ class Forward:
     Args:
         start: runs `kubectl port-forward` from a port on 127.0.0.1 (0: any free one); returns process and port.
         target: what it leads to, for messages.
+        refusals: judges what `kubectl port-forward` says of a port on which nothing listens.
     """
 
-    def __init__(self, start: Start, target: str) -> None:
+    def __init__(self, start: Start, target: str, refusals: Refusals | None = None) -> None:
         self._start = start
         self._target = target
+        self._refusals = refusals
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._process, self.port = start(0)
@@ -65,17 +69,20 @@ class Forward:
         """Send a GET request, whatever the status of the answer.
 
         Raises:
-            Problem: nothing answers.
+            Problem: nothing answers, or nothing listens there and that will not change.
         """
-        deadline = time.monotonic() + READY_SECONDS
+        began = time.monotonic()
         while True:
             process = self._process
             try:
                 return self._session.get(self.url + path, timeout=REQUEST_SECONDS)
             except requests.RequestException as error:
                 # a Pod that has just gone; reading again changes nothing
-                if time.monotonic() > deadline or not isinstance(error, requests.ConnectionError):
+                took = time.monotonic() - began
+                if took > READY_SECONDS or not isinstance(error, requests.ConnectionError):
                     raise self._silent(error) from None
+                if self._refusals and (problem := self._refusals.judge(_said(process), took)):
+                    raise problem from None
                 with suppress(Problem):
                     self._renew(process)
                 time.sleep(AGAIN_SECONDS)
@@ -183,6 +190,12 @@ def _holds(condition: Callable[[Any], bool], found: Any) -> bool:
         return False
 
 
+def _said(process: subprocess.Popen[str]) -> str:
+    """Return what `kubectl port-forward` has written so far."""
+    # not by reading on: the process writes at the place where its file stands
+    return os.pread(process.stdout.fileno(), SAID_BYTES, 0).decode(errors="replace") if process.stdout else ""
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
@@ -215,7 +228,7 @@ def forward(target: str, port: int) -> Forward:
 def open_forward(target: str, port: int) -> Forward:
     """Forward a port without a link, for what needs no browser; arguments and result as of `forward`."""
     api = current()
-    item = _item(api, target)
+    item = api.existing(target)
     known = [entry["port"] for entry in item["spec"].get("ports", [])]
     if item["kind"] == "Service" and port not in known:
         raise Problem(
@@ -223,17 +236,7 @@ def open_forward(target: str, port: int) -> Forward:
             where=f"namespace {api.namespace}",
             then=f"use one of: {', '.join(map(str, known)) or 'it has none'}",
         )
-    return Forward(lambda local: _run(api, target, local, port), target)
-
-
-def _item(api: Api, target: str) -> Object:
-    kind, name = split(target)
-    found = api.get(target)
-    if found is not None:
-        return found
-    near = api.nearest(kind, name)
-    then = f'did you mean "{kind}/{near}"?' if near else f"kubectl get {kind}"
-    raise Problem(f"there is no {target}", where=f"namespace {api.namespace}", then=then)
+    return Forward(lambda local: _run(api, target, local, port), target, Refusals(api, item, target))
 
 
 def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen[str], int]:
@@ -243,7 +246,7 @@ def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen
         Problem: it ended, or did not listen in time.
     """
     command = [str(kubectl_path()), f"--namespace={api.namespace}", "port-forward", target, f"{local or ''}:{port}"]
-    with tempfile.NamedTemporaryFile("w") as output:  # the child writes on when the name is gone
+    with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -253,14 +256,15 @@ def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen
             env=environment(api),
             start_new_session=True,
         )
-        guard().watch(process.pid)
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
-            if found := LISTENS.search(Path(output.name).read_text()):
-                return process, int(found[1])
-            time.sleep(0.05)
-        _end(process)
-        said = Path(output.name).read_text().strip() or "it does not answer"
+        process.stdout = os.fdopen(os.dup(output.fileno()))
+    guard().watch(process.pid)
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := LISTENS.search(_said(process)):
+            return process, int(found[1])
+        time.sleep(0.05)
+    _end(process)
+    said = _said(process).strip() or "it does not answer"
     raise Problem(
         f"no way to port {port} of {target}: {said}",
         where=f"namespace {api.namespace}",

@@ -114,6 +114,19 @@ class Api:
         kind, name = split(reference)
         return self.rest.get(kind, name, self.namespace)
 
+    def existing(self, reference: str) -> Object:
+        """Return the object behind `kind/name`.
+
+        Raises:
+            Problem: there is none; it names the one that is nearest.
+        """
+        if found := self.get(reference):
+            return found
+        kind, name = split(reference)
+        near = self.nearest(kind, name)
+        then = f'did you mean "{kind}/{near}"?' if near else f"kubectl get {kind}"
+        raise Problem(f"there is no {reference}", where=f"namespace {self.namespace}", then=then)
+
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Return the lesson's objects of a kind, sorted by name."""
         return self.rest.list(kind, self.namespace, selector)

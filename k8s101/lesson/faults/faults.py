@@ -12,7 +12,7 @@ from k8s101.lesson.api.control import NODE_SECONDS, component, node_ready
 from k8s101.lesson.api.diagnose import pods_of, ready_endpoints, why_pod, why_service
 from k8s101.lesson.api.names import condition, pod_state
 from k8s101.lesson.api.rest import MERGE, Object
-from k8s101.lesson.api.session import Api, current, split
+from k8s101.lesson.api.session import Api, current
 from k8s101.lesson.api.wait import poll, rolled_out
 
 WORKLOAD_SECONDS = 60
@@ -108,7 +108,7 @@ def _node_dead(api: Api, target: str) -> Fault:
 
 
 def _image_missing(api: Api, target: str) -> Fault:
-    item = _existing(api, target)
+    item = api.existing(target)
     container = item["spec"]["template"]["spec"]["containers"][0]
     image = str(container["image"])
     _set_image(api, item, image.rpartition(":")[0] + f":{MISSING_TAG}")
@@ -127,7 +127,7 @@ def _image_missing(api: Api, target: str) -> Fault:
 
 
 def _selector_mismatch(api: Api, target: str) -> Fault:
-    item = _existing(api, target)
+    item = api.existing(target)
     selector = dict(item["spec"]["selector"])
     wrong = {key: f"{value}-typo" for key, value in selector.items()}
     _patch(api, item, {"spec": {"selector": wrong}})
@@ -152,15 +152,6 @@ FAULTS: dict[str, Callable[..., Fault]] = {
     "image missing": _image_missing,
     "selector mismatch": _selector_mismatch,
 }
-
-
-def _existing(api: Api, target: str) -> Object:
-    item = api.get(target)
-    if item is None:
-        raise Problem(
-            f"there is no {target}", where=f"namespace {api.namespace}", then=f"kubectl get {split(target)[0]}"
-        )
-    return item
 
 
 def _set_image(api: Api, item: Object, image: str) -> None:

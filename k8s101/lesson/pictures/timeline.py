@@ -45,8 +45,8 @@ def timeline(reference: str) -> Picture:
         Problem: there is no such object, or nothing was recorded.
     """
     api = current()
-    item = api.get(reference)
-    if item is None or api.recorder is None or item["kind"] not in ("Deployment", "Pod"):
+    item = api.existing(reference)
+    if api.recorder is None or item["kind"] not in ("Deployment", "Pod"):
         raise Problem(
             f"there is no timeline of {reference}",
             where=f"namespace {api.namespace}",
