@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import shutil
 import time
@@ -349,6 +350,15 @@ def down(state: Path | None = None, report: Report = lambda line: None) -> bool:
         return False
     with place.exclusive(directory):
         cluster.backend.forget(cluster.settings, report)
-        shutil.rmtree(directory)
+        _remove(directory)
     Path(f"{directory}.lock").unlink(missing_ok=True)
     return True
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory; where a disk is mounted there, such as a container's volume, it stays and is empty."""
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        if error.errno != errno.EBUSY or any(directory.iterdir()):
+            raise

@@ -56,8 +56,22 @@ def own_paths(pid: int | str = "self") -> dict[str, str]:
         elif controllers:
             name = controllers.removeprefix("name=")
             if (MOUNT / name).is_dir():
-                paths[name] = path
+                paths[name] = _below(path, _mounted_root(MOUNT / name))
     return paths
+
+
+def _mounted_root(place: Path) -> str:
+    """Return which cgroup is mounted at a place: on version 1, Docker shows a container its own there."""
+    entries = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return next((entry[3] for entry in entries if entry[4] == str(place.resolve())), "/")
+
+
+def _below(path: str, root: str) -> str:
+    """Return a cgroup's path as seen below another, unchanged if it is not there."""
+    if not Path(path).is_relative_to(root):
+        return path
+    below = str(Path(path).relative_to(root))
+    return "/" if below == "." else f"/{below}"
 
 
 def check_controllers() -> None:

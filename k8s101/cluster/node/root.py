@@ -21,6 +21,7 @@ from k8s101.cluster.linux.mounts import bind, call, make_private, make_shared, m
 from k8s101.cluster.values.settings import ROOT
 
 MNT_DETACH = 2  # linux/mount.h
+CLONE_NEWNS = 0x00020000  # linux/sched.h
 
 SYSTEM = tuple(Path("/", name) for name in ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr"))
 """Where the machine's programs are."""
@@ -108,10 +109,28 @@ def enter(node: Path, binds: dict[str, str], shown: Iterable[Path], base: dict[s
     _show_kernel(stage, root, base)
     remount(root, "ro")
     os.chdir(root)
+    _leave_chroot()
     call("pivot_root", b".", b".")
     call("umount2", b".", MNT_DETACH)
     os.chdir("/")
     make_shared("/")
+
+
+def _leave_chroot() -> None:
+    """Go to the root of this mount namespace, which another is where somebody called chroot; stay in the directory.
+
+    Else the machine's root would stay that of the namespace, and whatever enters a container's namespace later, as
+    `kubectl exec` does, would be there instead of in the container (setns(2)).
+    """
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    try:
+        call("setns", own, CLONE_NEWNS)
+        make_private("/")
+        os.fchdir(here)
+    finally:
+        os.close(own)
+        os.close(here)
 
 
 def clear_way(node: Path, path: str) -> Path:
