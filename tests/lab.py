@@ -235,3 +235,21 @@ def service(name: str, **spec: Any) -> Manifest:
         "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": HELLO_PORT}], **spec},
     }
+
+
+def claim(name: str) -> Manifest:
+    """Return a claim of the default class."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
+    }
+
+
+def with_claim(name: str, used: str, script: str) -> Manifest:
+    """Return a Pod that has a claim's volume at a path with the claim's name, and runs a script first."""
+    made = pod(name, command=("sh", "-ec", f"{script}; sleep infinity"))
+    made["spec"]["volumes"] = [{"name": used, "persistentVolumeClaim": {"claimName": used}}]
+    made["spec"]["containers"][0]["volumeMounts"] = [{"name": used, "mountPath": f"/{used}"}]
+    return made

@@ -15,7 +15,7 @@ from k8s101.cluster.access.listing import objects
 from k8s101.cluster.addons.catalog import DIRECTORY
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
-from tests.lab import Lab, Manifest, Namespace, Result, hello, pod, service, several
+from tests.lab import Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -192,30 +192,14 @@ def test_a_gateway_shares_out_requests_by_weight(lab: Lab, pristine: set[str]) -
     assert everything(lab) == pristine
 
 
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "notes"},
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
-}
-
-
-def writer(name: str, script: str) -> Manifest:
-    """A Pod that has the claim's volume at /notes."""
-    made = pod(name, command=("sh", "-ec", f"{script}; sleep infinity"))
-    made["spec"]["volumes"] = [{"name": "notes", "persistentVolumeClaim": {"claimName": "notes"}}]
-    made["spec"]["containers"][0]["volumeMounts"] = [{"name": "notes", "mountPath": "/notes"}]
-    return made
-
-
 def test_a_claim_gets_a_volume_that_outlives_its_pod(lab: Lab, pristine: set[str]) -> None:
     for _ in range(2):
         assert good("enable", "storage") == "storage: enabled\n"
     space = Namespace(lab, "k8s101-addon-test")
     lab.kubectl("create", "namespace", space.name)
-    space.start(CLAIM, writer("first", "echo kept > /notes/it"))
+    space.start(claim("notes"), with_claim("first", "notes", "echo kept > /notes/it"))
     space.kubectl("delete", "pod", "first", "--wait")
-    space.start(writer("second", "true"))
+    space.start(with_claim("second", "notes", "true"))
     assert space.kubectl("exec", "second", "--", "cat", "/notes/it") == "kept\n"
     lab.kubectl("delete", "namespace", space.name)
     eventually("the volume is deleted", lambda: lab.get("persistentvolumes") == [])

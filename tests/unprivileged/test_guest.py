@@ -26,7 +26,7 @@ from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, ROOT, cache_dir
 from k8s101.notebook import lessons
 from tests.intrusions import CHANGE, LOOK, WAYS, WORD, Kept, attempt, intruder
-from tests.lab import pod, service
+from tests.lab import claim, pod, service, with_claim
 from tests.listening import Listeners
 from tests.small_machine import AN_OUTSIDE, UID, Finished, SmallMachine
 from tests.waiting import eventually
@@ -35,7 +35,7 @@ HELLO = "k8s101.test/hello:1.0.0"
 NODES = ["worker-1", "worker-2", "worker-3"]
 PARTS = {"etcd", "guest", "konnectivity-agent", "konnectivity-server", "kube-apiserver", "kube-controller-manager"}
 LITTLE_SHM = ("mount", "-t", "tmpfs", "-o", "size=64k,noexec", "tmpfs", "/dev/shm")
-ADDONS = ("metrics", "loadbalancer")
+ADDONS = ("metrics", "loadbalancer", "storage")
 BEYOND = "198.51.100.9"
 """An address on the way out of the machine, which counts packets to it."""
 
@@ -352,9 +352,22 @@ def test_addons_are_used_and_leave_nothing(running: SmallMachine) -> None:
     place = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
     assert eventually("an address", lambda: running.kubectl("get", "service", "given", place).out).startswith("10.")
     running.kubectl("delete", "service", "given").good()
+    keep_notes(running)
     running.k8s101("addons", "disable", *ADDONS).good()
     names = running.kubectl("get", "crd,apiservice,clusterrole,namespace,deployment", "-A", "--output=name").good().out
-    assert not re.search("metallb|metrics", names)
+    assert not re.search("metallb|metrics|local-path", names)
+
+
+def keep_notes(running: SmallMachine) -> None:
+    """Let a Pod write into a volume made on demand and another one find it, and delete all three."""
+    for name, script in (("first", "echo kept > /notes/it"), ("second", "true")):
+        apply(running, claim("notes"), with_claim(name, "notes", script))
+        running.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s").good()
+        found = running.kubectl("exec", name, "--", "cat", "/notes/it").good()
+        assert found.out == "kept\n"
+        running.kubectl("delete", "pod", name, "--now").good()
+    running.kubectl("delete", "persistentvolumeclaim", "notes").good()
+    eventually("the volume is deleted", lambda: not running.kubectl("get", "pv", "--output=name").good().out, 60)
 
 
 def as_the_guest(*commands: str) -> str:

@@ -248,4 +248,14 @@ QUESTIONS = (
         },
         "condition",
     ),
+    Question(
+        "recreate",
+        "A Deployment has the strategy Recreate. What does a rollout do first?",
+        {
+            "starts": Option("it starts one new Pod", "That is a rolling update with maxSurge 1."),
+            "stops": Option("it stops all old Pods", "so two versions never run side by side"),
+            "waits": Option("it waits until nobody calls the app", "A Deployment does not look at requests."),
+        },
+        "stops",
+    ),
 )

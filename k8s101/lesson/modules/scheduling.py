@@ -224,4 +224,14 @@ QUESTIONS = (
         },
         "may",
     ),
+    Question(
+        "unplaced",
+        "A Pod is Pending, because no node was found for it. Where do you read why?",
+        {
+            "events": Option("in the Pod's events", "the scheduler says there what each node lacks"),
+            "log": Option("in the Pod's log", "A container that has never started has no log."),
+            "kubelet": Option("in the log of a kubelet", "A kubelet only sees Pods that are assigned to its node."),
+        },
+        "events",
+    ),
 )
