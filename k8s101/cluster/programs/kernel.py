@@ -215,7 +215,7 @@ def _unpack(package: Path, target: Path) -> None:
     excludes = " ".join(f"--exclude='{pattern}'" for pattern in _UNUSED)
     script = (
         'dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards "./usr/src/linux-source-*.tar.xz" '
-        f'| tar -xJ -C "$2" --strip-projects=1 {excludes}'
+        f'| tar -xJ -C "$2" --strip-components=1 {excludes}'
     )
     command = ["bash", "-o", "pipefail", "-c", script, "bash", str(package), str(part)]
     builds.run(command, what="unpacking Linux", line=lambda _: None, cwd=target.parent, env=dict(os.environ))

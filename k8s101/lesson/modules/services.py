@@ -126,7 +126,7 @@ QUESTIONS = (
             "removed": Option(
                 "it is removed", "The Pod still exists, and it may be ready again in a second, so its entry stays."
             ),
-            "marked": Option("it stays, and says ready: false", "kube-proxy passes over endpoints that are not ready"),
+            "marked": Option("it stays, and says ready: false", "kube-proxy skips endpoints that are not ready"),
             "nothing": Option(
                 "nothing changes, because the address is still right",
                 "The address is right, but the Pod has said that it can't take requests.",
@@ -138,7 +138,7 @@ QUESTIONS = (
         "headless",
         "hello-headless has no address (clusterIP: None). What does DNS answer for its name?",
         {
-            "nothing": Option("nothing, because it has no address", "The name exists. It leads somewhere else."),
+            "nothing": Option("nothing, because it has no address", "The name exists, and DNS has an answer for it."),
             "own": Option("one address, of its own", "That address is what None switches off."),
             "pods": Option("the addresses of its three Pods", "the client gets all of them and chooses itself"),
         },
@@ -146,8 +146,8 @@ QUESTIONS = (
     ),
     Question(
         "forwarded",
-        "kubectl port-forward leads a port of your machine to Service hello. You call it thirty times. How many of the "
-        "three Pods answer?",
+        "kubectl port-forward connects a port of your machine with Service hello. You call that port thirty times. "
+        "How many of the three Pods answer?",
         {
             "one": Option("one", "port-forward asks the Service for one Pod, and then goes directly to that Pod"),
             "three": Option(
@@ -164,8 +164,10 @@ QUESTIONS = (
         "choice",
         "Three Pods are ready. How does a node choose the Pod for a new connection?",
         {
-            "turns": Option("in turn: first, second, third", "The node does not count. It draws for each connection."),
-            "random": Option("at random", "the kernel draws for each new connection"),
+            "turns": Option(
+                "in turn: first, second, third", "The node does not count. It chooses at random for each connection."
+            ),
+            "random": Option("at random", "the kernel draws a number for each new connection"),
             "least": Option(
                 "the Pod with the fewest connections", "The rules in the kernel know nothing about the load of Pods."
             ),
@@ -179,7 +181,7 @@ QUESTIONS = (
             "both": Option(
                 "for both, as events", "No part of the control plane ever calls the Pods through a Service."
             ),
-            "port": Option("for mistake-1, whose port is wrong", "Nobody tries whether the Pods listen on that port."),
+            "port": Option("for mistake-1, whose port is wrong", "Nobody checks whether the Pods listen on that port."),
             "label": Option(
                 "for mistake-2, whose label is wrong",
                 "A selector that matches no Pod is allowed: the Pods may come later.",
