@@ -6,7 +6,7 @@ FROM debian:12
 
 # What scripts/setup, the guest and its kernel need; as root, because Binder's user has no privilege.
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-    bc bison busybox-static ca-certificates e2fsprogs flex gcc git iproute2 libc6-dev libseccomp-dev make mount \
+    bc bison busybox-static ca-certificates curl e2fsprogs flex gcc git iproute2 libc6-dev libseccomp-dev make mount \
     nftables pkg-config procps python3 python3-venv util-linux xz-utils && rm -rf /var/lib/apt/lists/*
 
 ARG NB_USER=jovyan

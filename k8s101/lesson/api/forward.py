@@ -20,7 +20,8 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.guard import guard
 from k8s101.lesson.api.links import Link
 from k8s101.lesson.api.refusal import Refusals
-from k8s101.lesson.api.session import Api, current, interactive
+from k8s101.lesson.api.rest import Object
+from k8s101.lesson.api.session import Api, current, interactive, split
 from k8s101.lesson.api.shell import environment, kubectl_path
 
 READY_SECONDS = 20
@@ -206,12 +207,13 @@ def _end(process: subprocess.Popen[str]) -> None:
     guard().forget(process.pid)
 
 
-def forward(target: str, port: int) -> Forward:
+def forward(target: str, port: int, namespace: str = "") -> Forward:
     """Forward a free port of 127.0.0.1 to a Pod or Service; to a person, also show a link that opens it.
 
     Args:
         target: `kind/name`, for example `service/hello`.
         port: port of the Service or Pod.
+        namespace: where it is; empty for the lesson's namespace.
 
     Returns:
         An object with `.url`, `.get(path)`, `.json(path)`, `.wait(path, condition)` and `.close()`.
@@ -219,33 +221,47 @@ def forward(target: str, port: int) -> Forward:
     Raises:
         Problem: there is no such object or port, or `kubectl port-forward` did not listen in time.
     """
-    opened = open_forward(target, port)
+    opened = open_forward(target, port, namespace)
     if interactive():
         opened.show_link(target)
     return opened
 
 
-def open_forward(target: str, port: int) -> Forward:
+def open_forward(target: str, port: int, namespace: str = "") -> Forward:
     """Forward a port without a link, for what needs no browser; arguments and result as of `forward`."""
     api = current()
-    item = api.existing(target)
+    place = namespace or api.namespace
+    item = api.existing(target) if place == api.namespace else _elsewhere(api, target, place)
     known = [entry["port"] for entry in item["spec"].get("ports", [])]
     if item["kind"] == "Service" and port not in known:
         raise Problem(
             f"{target} has no port {port}",
-            where=f"namespace {api.namespace}",
+            where=f"namespace {place}",
             then=f"use one of: {', '.join(map(str, known)) or 'it has none'}",
         )
-    return Forward(lambda local: _run(api, target, local, port), target, Refusals(api, item, target))
+    return Forward(lambda local: _run(api, target, place, local, port), target, Refusals(api, item, target))
 
 
-def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen[str], int]:
+def _elsewhere(api: Api, target: str, namespace: str) -> Object:
+    """Return an object of another namespace.
+
+    Raises:
+        Problem: it is not there.
+    """
+    kind, name = split(target)
+    if found := api.rest.get(kind, name, namespace):
+        return found
+    then = f"kubectl get {kind} --namespace {namespace}"
+    raise Problem(f"there is no {target}", where=f"namespace {namespace}", then=then)
+
+
+def _run(api: Api, target: str, namespace: str, local: int, port: int) -> tuple[subprocess.Popen[str], int]:
     """Run `kubectl port-forward` until it listens.
 
     Raises:
         Problem: it ended, or did not listen in time.
     """
-    command = [str(kubectl_path()), f"--namespace={api.namespace}", "port-forward", target, f"{local or ''}:{port}"]
+    command = [str(kubectl_path()), f"--namespace={namespace}", "port-forward", target, f"{local or ''}:{port}"]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             command,
@@ -267,6 +283,6 @@ def _run(api: Api, target: str, local: int, port: int) -> tuple[subprocess.Popen
     said = _said(process).strip() or "it does not answer"
     raise Problem(
         f"no way to port {port} of {target}: {said}",
-        where=f"namespace {api.namespace}",
+        where=f"namespace {namespace}",
         then=f"kubectl describe {target.replace('/', ' ')}",
     )
