@@ -58,8 +58,12 @@ def archive(path: Path) -> Archive:
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make an empty cache that needs no build of CoreDNS."""
-    monkeypatch.setenv("K8S101_BIN", str(ensure(["coredns"])["coredns"].parent))
+    """Make an empty cache that needs no build of upstream's programs."""
+    made = tmp_path / "bin"
+    made.mkdir()
+    for name, program in ensure(["coredns", "etcd", "etcdctl"]).items():
+        (made / name).symlink_to(program)
+    monkeypatch.setenv("K8S101_BIN", str(made))
     monkeypatch.setenv("K8S101_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -123,6 +127,11 @@ def test_labels_say_who_made_it_of_what(archive: Archive) -> None:
         assert labels["org.opencontainers.image.version"] == name.rpartition(":")[2]
     made_of = archive.config(building.coredns_reference())["Labels"]["org.opencontainers.image.description"]
     assert made_of == "made of github.com/coredns/coredns " + building.coredns_reference().rpartition(":")[2]
+
+
+def test_the_store_brings_its_client(archive: Archive) -> None:
+    tree = archive.tree(building.etcd_reference())
+    assert {name for name, (member, _) in tree.items() if member.isfile()} == {"bin/etcd", "bin/etcdctl"}
 
 
 def test_made_once_and_then_found(path: Path) -> None:

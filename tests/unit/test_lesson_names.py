@@ -67,3 +67,9 @@ def test_what_a_container_waits_for_is_named() -> None:
     waiting = {"state": {"waiting": {"reason": "ErrImagePull"}}}
     pod = {"metadata": {"name": "a"}, "status": {"phase": "Pending", "containerStatuses": [waiting]}}
     assert names.pod_state(pod) == "ErrImagePull"
+
+
+def test_a_pod_with_a_number_keeps_its_name() -> None:
+    labels = {"statefulset.kubernetes.io/pod-name": "etcd-1", "pod-template-hash": "x"}
+    assert names.short({"metadata": {"name": "etcd-1", "generateName": "etcd-", "labels": labels}}) == "etcd-1"
+    assert names.short({"metadata": {"name": "etcd-b2f4g", "generateName": "etcd-", "labels": {}}}) == "etcd-…"

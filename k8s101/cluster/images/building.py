@@ -36,6 +36,7 @@ TOOLBOX = "k8s101.test/toolbox:1.0"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
 """The version stands in test/images/agnhost/VERSION of the Kubernetes sources."""
 
+_ETCD = ("etcd", "etcdctl")
 _GO = (1, 26)
 _PT_INTERP = 3
 _NOBODY = "65532:65532"
@@ -46,12 +47,18 @@ _GROUPS = b"root:x:0:\nnonroot:x:65532:\n"
 
 def references() -> tuple[str, ...]:
     """Return the full names of the images that every cluster has."""
-    return (*(f"{HELLO}:{version}" for version in HELLO_VERSIONS), TOOLBOX, SANDBOX_IMAGE, coredns_reference())
+    hello = (f"{HELLO}:{version}" for version in HELLO_VERSIONS)
+    return (*hello, TOOLBOX, SANDBOX_IMAGE, coredns_reference(), etcd_reference())
 
 
 def coredns_reference() -> str:
     """Return the full name of the CoreDNS image: the pinned version's."""
     return f"registry.k8s.io/coredns/coredns:{_component('coredns').version}"
+
+
+def etcd_reference() -> str:
+    """Return the full name of the etcd image: the first two numbers of the pinned version, as manifests write it."""
+    return f"k8s101.test/etcd:{'.'.join(_component('etcd').version.lstrip('v').split('.')[:2])}"
 
 
 def ensure_images(report: Report = quiet) -> Path:
@@ -64,16 +71,16 @@ def ensure_images(report: Report = quiet) -> Path:
         Problem: a program is missing or could not be built.
     """
     busybox = find_busybox()
-    inputs = [*_sources("hello"), *_sources("pause"), busybox, *_pins("coredns")]
+    inputs = [*_sources("hello"), *_sources("pause"), busybox, *_pins("coredns"), *_pins("etcd")]
     target = _archive("workshop", inputs)
     if target.is_file():
         return target
     with explained(), locked(target.parent / ".workshop.lock", lambda: _say(report, "waiting for another run")):
         if not target.is_file():
-            coredns = ensure(["coredns"], report)["coredns"]
+            upstream = ensure(["coredns", *_ETCD], report)
             with scratch(target.parent, "workshop") as place:
                 hello, pause = (_build(name, place, report) for name in ("hello", "pause"))
-                write_images(_workshop(hello, pause, coredns, busybox), target, place, report)
+                write_images(_workshop(hello, pause, upstream, busybox), target, place, report)
     return target
 
 
@@ -202,7 +209,7 @@ def labels_of(title: str, version: str, made_of: str, inputs: Iterable[Path]) ->
     }
 
 
-def _workshop(hello: Path, pause: Path, coredns: Path, busybox: Path) -> list[Image]:
+def _workshop(hello: Path, pause: Path, upstream: dict[str, Path], busybox: Path) -> list[Image]:
     app = (
         Entry("bin", mode=0o755),
         Entry("bin/hello", hello, 0o755),
@@ -220,7 +227,8 @@ def _workshop(hello: Path, pause: Path, coredns: Path, busybox: Path) -> list[Im
             {"User": "65535:65535", "Env": [_PATH], "Entrypoint": ["/pause"]},
             labels_of("pause", SANDBOX_IMAGE.rpartition(":")[2], "images/pause", _sources("pause")),
         ),
-        _upstream(coredns_reference(), coredns, "coredns", {"User": _NOBODY}),
+        _upstream(coredns_reference(), upstream["coredns"], "coredns", {"User": _NOBODY}),
+        _etcd([upstream[name] for name in _ETCD]),
     ]
 
 
@@ -249,6 +257,16 @@ def _toolbox(app: tuple[Entry, ...], busybox: Path) -> Image:
     config = {"Env": [_PATH, "HOME=/root"], "Cmd": ["sh"], "WorkingDir": "/"}
     labels = labels_of("toolbox", "1.0", "busybox and images/hello", [busybox, *_sources("hello")])
     return Image(TOOLBOX, (app, tools), config, labels)
+
+
+def _etcd(programs: list[Path]) -> Image:
+    """Put the store and its client where `kubectl exec` finds them by name."""
+    files = (Entry(f"bin/{program.name}", program, 0o755) for program in programs)
+    layer = (Entry("bin", mode=0o755), *files, Entry("tmp", mode=0o1777))
+    source, reference = _component("etcd"), etcd_reference()
+    made_of = f"{source.module} {source.version}"
+    labels = labels_of("etcd", reference.rpartition(":")[2], made_of, source.pins)
+    return Image(reference, (layer,), {"User": _NOBODY, "Env": [_PATH], "Entrypoint": ["etcd"]}, labels)
 
 
 def _agnhost(program: Path) -> Image:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:  # a kernel begins with this module, and the client takes a se
 
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
+NUMBERED = "statefulset.kubernetes.io/pod-name"
+"""The label of Pods whose names are no accident."""
+
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """The alphabet of generated names (k8s.io/apimachinery/pkg/util/rand)."""
 
@@ -26,6 +29,8 @@ def short(item: Object) -> str:
     """Return an object's name with a generated part replaced by an ellipsis."""
     meta = item["metadata"]
     name = str(meta["name"])
+    if NUMBERED in meta.get("labels", {}):
+        return name
     template = meta.get("labels", {}).get(HASH)
     if template and f"-{template}" in name:
         return name.split(f"-{template}")[0] + "-…"

@@ -190,4 +190,14 @@ QUESTIONS = (
         },
         _no_error,
     ),
+    Question(
+        "lookup",
+        "A Service has clusterIP: None. What does DNS answer for its name?",
+        {
+            "nothing": Option("nothing, since it has no address", "Then nobody could use it. The name has an answer."),
+            "pods": Option("the addresses of its Pods", "the client chooses one of them itself"),
+            "nodes": Option("the addresses of the nodes", "Ports of nodes belong to the type NodePort."),
+        },
+        "pods",
+    ),
 )
