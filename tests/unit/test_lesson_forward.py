@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,6 @@ def test_wrong_names_are_answered_at_once(
     assert (caught.value.found, caught.value.then) == (found, then)
 
 
-NOW = datetime.now(UTC)
 PROBED = {"name": "app", "readinessProbe": {"httpGet": {"port": 8000}}}
 PLAIN = {"name": "app", "ports": [{"containerPort": 8000}]}
 SAID = (
@@ -131,7 +131,7 @@ API_SERVER_IS_DOWN = "error: unable to connect: dial tcp 127.0.0.1:6443: connect
 
 
 def running_pod(container: object, *, seconds: float, ready: str = "True") -> dict[str, object]:
-    since = (NOW - timedelta(seconds=seconds)).isoformat()
+    since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
     status = {"conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": since}]}
     return {"kind": "Pod", "metadata": {"name": "web-1"}, "spec": {"containers": [container]}, "status": status}
 
@@ -139,20 +139,25 @@ def running_pod(container: object, *, seconds: float, ready: str = "True") -> di
 @pytest.mark.parametrize(
     ("said", "tried", "pod", "hopeless"),
     [
-        (SAID, 2, running_pod(PLAIN, seconds=60), True),
-        (SAID, 2, running_pod(PROBED, seconds=0), True),
-        (SAID, 2, running_pod(PLAIN, seconds=2), False),
-        (SAID, 2, running_pod(PROBED, seconds=60, ready="False"), False),
-        (SAID, 0, running_pod(PLAIN, seconds=60), False),
-        (API_SERVER_IS_DOWN, 2, running_pod(PLAIN, seconds=60), False),
-        ("", 2, running_pod(PLAIN, seconds=60), False),
+        (SAID, 2, partial(running_pod, PLAIN, seconds=60), True),
+        (SAID, 2, partial(running_pod, PROBED, seconds=0), True),
+        (SAID, 2, partial(running_pod, PLAIN, seconds=2), False),
+        (SAID, 2, partial(running_pod, PROBED, seconds=60, ready="False"), False),
+        (SAID, 0, partial(running_pod, PLAIN, seconds=60), False),
+        (API_SERVER_IS_DOWN, 2, partial(running_pod, PLAIN, seconds=60), False),
+        ("", 2, partial(running_pod, PLAIN, seconds=60), False),
     ],
 )
 def test_a_port_that_refuses_is_hopeless_once_the_app_has_started(
-    said: str, tried: float, pod: dict[str, object], hopeless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said: str,
+    tried: float,
+    pod: Callable[[], dict[str, object]],
+    hopeless: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     api = lesson(tmp_path)
-    monkeypatch.setattr(type(api), "list", lambda self, kind, selector: [pod])
+    monkeypatch.setattr(type(api), "list", lambda self, kind, selector: [pod()])  # how long ago counts from now
     deployment = {"kind": "Deployment", "spec": {"selector": {"matchLabels": {"app": "web"}}}}
     problem = Refusals(api, deployment, "deployment/web").judge(said, tried)
     assert (problem is not None) == hopeless
