@@ -67,7 +67,7 @@ class Shown:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    def opened(target: str, port: int) -> forwarding.Forward:
+    def opened(target: str, port: int, _namespace: str) -> forwarding.Forward:
         return forwarding.Forward(lambda local: (subprocess.Popen(["sleep", "60"], text=True), 40001), target)
 
     monkeypatch.setattr(forwarding, "open_forward", opened)
