@@ -15,6 +15,8 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 USUAL = CANDIDATE_RANGES[0]
 """The address ranges as they stand in the files."""
 
+ADDRESS_SECONDS = 15
+
 
 def node(settings: Settings, name: str, index: int) -> dict[str, Any]:
     """Return the Node object that a kubelet will find: its Pod range and labels.
@@ -91,4 +93,18 @@ def apply_files(api: Api, settings: Settings, *patterns: str) -> None:
     for pattern in patterns:
         for path in sorted((ROOT / "manifests").glob(pattern)):
             for manifest in yaml.safe_load_all(localised(path.read_text(), settings)):
-                api.apply(manifest)
+                _apply(api, manifest)
+
+
+def _apply(api: Api, manifest: dict[str, Any]) -> None:
+    if manifest["kind"] != "Service":
+        api.apply(manifest)
+        return
+
+    def applied() -> bool:
+        api.apply(manifest)
+        return True
+
+    # /readyz is good a moment before the allocator knows the range of addresses (getAllocator in
+    # pkg/registry/core/service/ipallocator/cidrallocator.go of kubernetes/kubernetes)
+    api.wait(f"address of Service {manifest['metadata']['name']}", applied, ADDRESS_SECONDS)
