@@ -10,6 +10,7 @@ from k8s101.lesson.api.diagnose import pods_of, why_pod
 from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
+from k8s101.lesson.api.wait import rolled_out
 from k8s101.lesson.quiz.bank import Exercise, Finding
 from k8s101.lesson.quiz.checking import begun, existing, expect, same_version, settles
 
@@ -103,12 +104,15 @@ def _metrics_begun(api: Api) -> str | None:
 
 def _metrics(api: Api) -> Iterator[Finding]:
     names = node_names(api)
+    found: list[str] = []
 
-    def covered() -> list[str]:
-        return [name for name, pod in _by_node(api, "metrics").items() if name in names and ready(pod)]
+    def covered() -> bool:
+        nonlocal found
+        found = [name for name, pod in _by_node(api, "metrics").items() if name in names and ready(pod)]
+        # while one Pod after the other is replaced, each of them may be missing for a moment
+        return len(found) == len(names) and bool(rolled_out(api.get("daemonset/metrics")))
 
-    until(lambda: len(covered()) == len(names), REPAIR_SECONDS, every=0.2)
-    found = covered()
+    until(covered, REPAIR_SECONDS, every=0.2)
     missing = ", ".join(sorted(set(names) - set(found)))
     yield expect(not missing, f"it is ready on {len(names)} nodes", f"metrics is not ready on {missing}")
     pods = [pod for name, pod in _by_node(api, "metrics").items() if name in names]
