@@ -118,7 +118,7 @@ def _backup(api: Api) -> Iterator[Finding]:
     yield _on_time(spec["schedule"])
     zone = spec.get("timeZone")
     elsewhere = f"its clock is that of {zone or 'the control plane'}, the task asks for {TIME_ZONE}"
-    yield expect(zone == TIME_ZONE, f"by the clock of {zone}", elsewhere)
+    yield expect(zone == TIME_ZONE, f"in the time zone {zone}", elsewhere)
     yield expect(not spec.get("suspend"), "it is not suspended", "it is suspended")
     overlap = "two runs may overlap: concurrencyPolicy is Allow"
     yield expect(spec["concurrencyPolicy"] != "Allow", "no two runs at the same time", overlap)
