@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import ipaddress
 import json
@@ -12,13 +13,18 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from k8s101.cluster.components import kube_apiserver
 from k8s101.cluster.host import host
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.values.settings import ROOT, cache_dir
@@ -124,6 +130,72 @@ def test_a_kubelet_refuses_other_identities_of_the_cluster(lab: Lab) -> None:
     url = f"https://{lab.address('worker-1')}:10250/pods"
     assert requests.get(url, cert=good, verify=str(pki / "ca.crt"), timeout=5).status_code == 200
     assert requests.get(url, cert=proxy, verify=str(pki / "ca.crt"), timeout=5).status_code == 401
+
+
+def test_the_audit_log_tells_who_asked_for_a_secret_and_what_came_of_it(space: Namespace) -> None:
+    space.kubectl("create", "secret", "generic", "asked-for", "--from-literal=word=hidden-word")
+    refused = space.ask("get", "secret", "asked-for", "--as=stranger")
+    assert "Forbidden" in refused.stderr
+    log = space.lab.cluster.settings.logs / "audit.log"
+    text = log.read_text()
+    found = [json.loads(line) for line in text.splitlines() if f'"{space.name}"' in line and "asked-for" in line]
+    asked = {(entry["verb"], entry["responseStatus"]["code"]): entry for entry in found}
+    assert asked["create", 201]["user"]["username"] == "kubernetes-admin"
+    assert asked["get", 403]["impersonatedUser"]["username"] == "stranger"
+    assert asked["get", 403]["annotations"]["authorization.k8s.io/decision"] == "forbid"
+    assert "hidden-word" not in text, "what a request holds is not noted"
+    assert not stat.S_IMODE(log.stat().st_mode) & 0o007
+
+
+def test_the_audit_log_leaves_out_what_components_do(lab: Lab) -> None:
+    entries = [json.loads(line) for line in (lab.cluster.settings.logs / "audit.log").read_text().splitlines()]
+    assert entries
+    assert not [entry for entry in entries if entry["user"]["username"].startswith(("system:node:", "system:kube-"))]
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(60, True), (-60, False)])
+def test_an_expired_token_is_refused(lab: Lab, tmp_path: Path, seconds: int, accepted: bool) -> None:
+    account = json.loads(lab.kubectl("get", "serviceaccount", "coredns", "-n", "kube-system", "-o", "json"))
+    now = int(time.time())
+    claims = {
+        "iss": kube_apiserver.SERVICE_ACCOUNT_ISSUER,
+        "aud": [kube_apiserver.SERVICE_ACCOUNT_ISSUER],
+        "sub": "system:serviceaccount:kube-system:coredns",
+        "iat": now - 600,
+        "exp": now + seconds,
+        "kubernetes.io": {
+            "namespace": "kube-system",
+            "serviceaccount": {"name": "coredns", "uid": account["metadata"]["uid"]},
+        },
+    }
+    bare = tmp_path / "bare.conf"
+    server, authority = lab.cluster.settings.api_server, lab.cluster.settings.pki / "ca.crt"
+    lab.kubectl(
+        "config",
+        f"--kubeconfig={bare}",
+        "set-cluster",
+        "k",
+        f"--server={server}",
+        f"--certificate-authority={authority}",
+    )
+    lab.kubectl("config", f"--kubeconfig={bare}", "set-context", "k", "--cluster=k")
+    lab.kubectl("config", f"--kubeconfig={bare}", "use-context", "k")
+    answer = lab.ask("auth", "whoami", f"--token={signed(lab, claims)}", kubeconfig=bare)
+    assert ("system:serviceaccount:kube-system:coredns" in answer.stdout) is accepted, answer
+    assert ("Unauthorized" in answer.stderr) is not accepted, answer
+
+
+def signed(lab: Lab, claims: dict[str, object]) -> str:
+    """Return a token as the API server would sign it."""
+    key = serialization.load_pem_private_key((lab.cluster.settings.pki / "sa.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    parts = [_letters(json.dumps(part).encode()) for part in ({"alg": "ES256"}, claims)]
+    numbers = decode_dss_signature(key.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256())))
+    return ".".join([*parts, _letters(b"".join(number.to_bytes(32, "big") for number in numbers))])
+
+
+def _letters(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def supervisor(lab: Lab) -> psutil.Process:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from k8s101.cluster.access.pki import write_private
-from k8s101.cluster.components import etcd
+from k8s101.cluster.components import audit, etcd
 from k8s101.cluster.supervisor.process import WATCHED_SECONDS, Process
 from k8s101.cluster.values.settings import Settings
 
@@ -68,6 +68,7 @@ def process(settings: Settings, binary: Path, *more: str) -> Process:
             # a lesson in which a node dies must end before the learner looks away
             "--default-not-ready-toleration-seconds=10",
             "--default-unreachable-toleration-seconds=10",
+            *audit.flags(settings),
             "--profiling=false",
             *more,
         ),

@@ -12,7 +12,7 @@ import psutil
 from supervisor.xmlrpc import Faults
 
 from k8s101.cluster.access.pki import Authority, create_control_plane
-from k8s101.cluster.components import etcd, kube_apiserver, kube_controller_manager, kube_scheduler
+from k8s101.cluster.components import audit, etcd, kube_apiserver, kube_controller_manager, kube_scheduler
 from k8s101.cluster.supervisor import rpc
 from k8s101.cluster.supervisor.process import PID_FILE, Process, allow_open_files, supervisor_config
 from k8s101.cluster.values.deadline import until
@@ -29,10 +29,11 @@ STOP_SECONDS = 10
 
 
 def write_control_plane(settings: Settings) -> Authority:
-    """Make the control plane's identities and its encryption file; what exists is kept."""
+    """Make the control plane's identities and its files about Secrets and the audit log; what exists is kept."""
     ca = create_control_plane(settings)
     if not (settings.state / "encryption.yaml").exists():
         kube_apiserver.write_encryption(settings, enabled=False)
+    audit.write(settings)
     return ca
 
 
