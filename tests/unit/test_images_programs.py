@@ -27,7 +27,7 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("programs")
-    for name in ("hello", "pause"):
+    for name in building._OWN:
         building._build(name, place, lambda _: None)
     return place
 
@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["hello", "pause"])
+@pytest.mark.parametrize("name", building._OWN)
 @pytest.mark.parametrize("check", [("vet", "."), ("test", ".")], ids=["vet", "test"])
 def test_go(name: str, check: tuple[str, ...]) -> None:
     go = builds.find_go((1, 26), lambda _: None)
@@ -62,7 +62,7 @@ def test_go(name: str, check: tuple[str, ...]) -> None:
 
 
 def test_programs_are_static(programs: Path) -> None:
-    assert all(building._is_static(programs / name) for name in ("hello", "pause"))
+    assert all(building._is_static(programs / name) for name in building._OWN)
 
 
 def test_hello_serves_and_ends_in_good_order(programs: Path, started: Callable[..., subprocess.Popen[str]]) -> None:

@@ -33,8 +33,12 @@ SANDBOX_IMAGE = "registry.k8s.io/pause:3.10.2"
 
 HELLO_VERSIONS = ("1.0.0", "1.0.1", "1.1.0", "1.1.1", "2.0.0", "2.1.0", "2.1.1")
 TOOLBOX = "k8s101.test/toolbox:1.0"
+OPERATOR = "k8s101.test/operator:1.0"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
 """The version stands in test/images/agnhost/VERSION of the Kubernetes sources."""
+
+_OWN = ("hello", "operator", "pause")
+"""Our own programs, each in a folder of `images/`."""
 
 _ETCD = ("etcd", "etcdctl")
 _GO = (1, 26)
@@ -48,7 +52,7 @@ _GROUPS = b"root:x:0:\nnonroot:x:65532:\n"
 def references() -> tuple[str, ...]:
     """Return the full names of the images that every cluster has."""
     hello = (f"{HELLO}:{version}" for version in HELLO_VERSIONS)
-    return (*hello, TOOLBOX, SANDBOX_IMAGE, coredns_reference(), etcd_reference())
+    return (*hello, TOOLBOX, OPERATOR, SANDBOX_IMAGE, coredns_reference(), etcd_reference())
 
 
 def coredns_reference() -> str:
@@ -71,7 +75,8 @@ def ensure_images(report: Report = quiet) -> Path:
         Problem: a program is missing or could not be built.
     """
     busybox = find_busybox()
-    inputs = [*_sources("hello"), *_sources("pause"), busybox, *_pins("coredns"), *_pins("etcd")]
+    own = [path for name in _OWN for path in _sources(name)]
+    inputs = [*own, busybox, *_pins("coredns"), *_pins("etcd")]
     target = _archive("workshop", inputs)
     if target.is_file():
         return target
@@ -79,8 +84,8 @@ def ensure_images(report: Report = quiet) -> Path:
         if not target.is_file():
             upstream = ensure(["coredns", *_ETCD], report)
             with scratch(target.parent, "workshop") as place:
-                hello, pause = (_build(name, place, report) for name in ("hello", "pause"))
-                write_images(_workshop(hello, pause, upstream, busybox), target, place, report)
+                built = {name: _build(name, place, report) for name in _OWN}
+                write_images(_workshop(built, upstream, busybox), target, place, report)
     return target
 
 
@@ -209,10 +214,10 @@ def labels_of(title: str, version: str, made_of: str, inputs: Iterable[Path]) ->
     }
 
 
-def _workshop(hello: Path, pause: Path, upstream: dict[str, Path], busybox: Path) -> list[Image]:
+def _workshop(built: dict[str, Path], upstream: dict[str, Path], busybox: Path) -> list[Image]:
     app = (
         Entry("bin", mode=0o755),
-        Entry("bin/hello", hello, 0o755),
+        Entry("bin/hello", built["hello"], 0o755),
         Entry("etc", mode=0o755),
         Entry("etc/group", _GROUPS),
         Entry("etc/passwd", _USERS),
@@ -222,8 +227,14 @@ def _workshop(hello: Path, pause: Path, upstream: dict[str, Path], busybox: Path
         *(_hello(app, version) for version in HELLO_VERSIONS),
         _toolbox(app, busybox),
         Image(
+            OPERATOR,
+            ((Entry("bin", mode=0o755), Entry("bin/operator", built["operator"], 0o755)),),
+            {"User": _NOBODY, "Env": [_PATH], "Entrypoint": ["operator"]},
+            labels_of("operator", OPERATOR.rpartition(":")[2], "images/operator", _sources("operator")),
+        ),
+        Image(
             SANDBOX_IMAGE,
-            ((Entry("pause", pause, 0o755),),),
+            ((Entry("pause", built["pause"], 0o755),),),
             {"User": "65535:65535", "Env": [_PATH], "Entrypoint": ["/pause"]},
             labels_of("pause", SANDBOX_IMAGE.rpartition(":")[2], "images/pause", _sources("pause")),
         ),

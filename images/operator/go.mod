@@ -1,0 +1,3 @@
+module k8s101.invalid/operator
+
+go 1.26
