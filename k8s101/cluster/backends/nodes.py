@@ -238,7 +238,7 @@ def start(settings: Settings, parts: Supplies) -> None:
     _refuse_second(settings.state)
     stop(settings)
     configure(settings, parts.tools, parts.images)
-    command = [sys.executable, "-m", "k8s101.cluster.node.router", str(settings.state)]
+    command = [sys.executable, "-m", "k8s101.cluster.node.together", str(host.configuration_file(settings))]
     command = ["unshare", "--net", "--", *command]
     if cgroups.is_v2() and cgroups.under_systemd():
         unit = ["systemd-run", "--quiet", "--collect", "--unit=k8s101", "--property=Delegate=yes"]

@@ -9,6 +9,9 @@ import yaml
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import Settings
 
+KUBELET, MOST_TRIES = "/var/lib/kubelet/pod-resources/kubelet.sock", 300
+"""A socket that the kubelet makes when it has started, and how often it is looked for."""
+
 
 def configuration(settings: Settings, node: str) -> str:
     """Return kube-proxy's configuration for a node of this name."""
@@ -37,5 +40,9 @@ def process(tools: Mapping[str, str], environment: Mapping[str, str]) -> Process
         tools: the path of each binary as the node sees it.
         environment: variables of a node's processes.
     """
-    command = (tools["kube-proxy"], "--config=/var/lib/kube-proxy/config.yaml")
-    return Process("kube-proxy", command, environment, priority=20)
+    # the kubelet is waited for, and has the processor first; where it stays away, Services work nevertheless
+    script = (
+        f"tries=0; until [ -S {KUBELET} ] || [ $tries -ge {MOST_TRIES} ]; do sleep 0.1; tries=$((tries + 1)); done; "
+        f"exec {tools['kube-proxy']} --config=/var/lib/kube-proxy/config.yaml"
+    )
+    return Process("kube-proxy", ("/bin/sh", "-c", script), environment, priority=20)

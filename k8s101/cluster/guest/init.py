@@ -9,17 +9,19 @@ are those of `node.py`.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
+import xmlrpc.client
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
-
-from supervisor import supervisord
 
 from k8s101.cluster.components import cable, konnectivity
 from k8s101.cluster.guest import control, node, store
@@ -29,8 +31,11 @@ from k8s101.cluster.images.building import SANDBOX_IMAGE
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.linux.mounts import call, mount
 from k8s101.cluster.node.files import node_processes
+from k8s101.cluster.node.node import FORKS
 from k8s101.cluster.node.router import ip, set_network_setting
+from k8s101.cluster.supervisor import forking, rpc
 from k8s101.cluster.supervisor.process import OPEN_FILES, supervisor_config
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.settings import Settings
 
 IMAGES = Path("/run/images")
@@ -45,6 +50,7 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 
 NETWORK_DEVICE = "vec0"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+KUBELET_PORT, TURN_SECONDS = 10250, 30
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 
@@ -92,11 +98,41 @@ def boot(state: Path) -> None:
     cgroups.enter(cgroups.SUPERVISOR, base)
     configuration = STATE / "supervisord.conf"
     configuration.write_text(_supervisor(settings, Path(plan["tools"]["konnectivity-agent"])))
-    for name in settings.nodes:
-        node.prepare(settings, name)
     os.chdir("/")
-    # in this process, which has loaded most of what the supervisor needs
-    supervisord.main(["--nodaemon", "--configuration", str(configuration)])
+    if os.fork() == 0:
+        _start_in_turn(settings)
+        os._exit(0)
+    # in this process, which has loaded most of what the supervisor and its nodes need
+    forking.become("--nodaemon", "--configuration", str(configuration), programs=FORKS)
+
+
+def _start_in_turn(settings: Settings) -> None:
+    """Start the nodes one after the other: the first is of use while the last one is not there yet."""
+    for number, name in enumerate(settings.nodes, start=1):
+        node.prepare(settings, name)
+        _start(settings, name)
+        if number == 1:
+            _start(settings, control.AGENT)
+        kubelet = (str(settings.ranges.node(number)), KUBELET_PORT)
+        until(partial(_answers, kubelet), TURN_SECONDS)
+
+
+def _start(settings: Settings, name: str) -> None:
+    """Ask the supervisor, once it is there, to start a process."""
+
+    def asked() -> bool:
+        # it runs where somebody else has asked before
+        with contextlib.suppress(xmlrpc.client.Fault):
+            rpc.client(settings.control_socket).k8s101.start(name)
+        return True
+
+    until(asked, TURN_SECONDS, every=0.02, errors=(OSError,))
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    with socket.socket() as line:
+        line.settimeout(1)
+        return not line.connect_ex(address)
 
 
 def _network(settings: Settings) -> None:
@@ -129,8 +165,10 @@ def _network(settings: Settings) -> None:
 
 def _supervisor(settings: Settings, agent: Path) -> str:
     """Return the configuration of the guest's supervisor, whose control interface is that of a cluster."""
+    # `_start_in_turn` starts them
+    nodes = [dataclasses.replace(process, autostart=False) for process in node_processes(settings)]
     text = supervisor_config(
-        [*node_processes(settings), konnectivity.agent(settings, agent, HOST / "pki")],
+        [*nodes, dataclasses.replace(konnectivity.agent(settings, agent, HOST / "pki"), autostart=False)],
         directory=STATE,
         logs=HOST / settings.guest_logs.relative_to(STATE),
         socket_path=settings.control_socket,

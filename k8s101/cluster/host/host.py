@@ -76,7 +76,7 @@ def write_config(settings: Settings, programs: Iterable[Process], etcdctl: Path,
         owner=settings.owner,
         interface=interface,
     )
-    _config(settings).write_text(text)
+    configuration_file(settings).write_text(text)
 
 
 def launch(settings: Settings, command: Sequence[str]) -> None:
@@ -142,7 +142,7 @@ def process(settings: Settings) -> psutil.Process | None:
     try:
         found = psutil.Process(int((settings.state / PID_FILE).read_text()))
         # the number may belong to another process by now
-        return found if _config(settings).as_posix() in found.cmdline() else None
+        return found if configuration_file(settings).as_posix() in found.cmdline() else None
     except (OSError, ValueError, psutil.Error):
         return None
 
@@ -209,5 +209,6 @@ def _has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def _config(settings: Settings) -> Path:
+def configuration_file(settings: Settings) -> Path:
+    """Return the supervisor's configuration, by which its process is known, too."""
     return settings.state / "supervisord.conf"

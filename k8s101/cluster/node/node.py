@@ -173,5 +173,9 @@ def main(state: Path, name: str) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+FORKS = {"k8s101.cluster.node.node": lambda state, name: main(Path(state), name)}
+"""How a supervisor that has loaded this module starts a node (see `supervisor/forking`)."""
+
+
 if __name__ == "__main__":
     sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

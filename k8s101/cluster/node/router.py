@@ -8,16 +8,13 @@ the host's own firewall sees only what passes between the host and the cluster.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from k8s101.cluster.access import identity
 from k8s101.cluster.linux import cgroups
-from k8s101.cluster.supervisor.process import SUPERVISORD
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
 
@@ -211,18 +208,11 @@ def forget_routes(settings: Settings) -> None:
         ip(*(f"rule del to {net} lookup main priority {FIRST_RULE}" for net in own))
 
 
-def main(state: Path, *options: str) -> None:
-    """Set up a fresh network namespace as the router and become the host supervisor in it."""
-    settings = Settings.load(state)
+def set_up(settings: Settings) -> None:
+    """Make the network namespace that this process has just got the router, in control groups of the cluster."""
     base = cgroups.delegate(cgroups.PREFIX + identity.read(settings)[:8])
     settings.cgroups_file.write_text(json.dumps(base))
     cgroups.enter(cgroups.SUPERVISOR, base)
     ip("link set lo up", f"addr add {settings.ranges.router}/32 dev lo")
     forward_packets()
     _refuse_machine()
-    configuration = str(state / "supervisord.conf")
-    os.execv(SUPERVISORD[0], (*SUPERVISORD, "--configuration", configuration, *options))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
