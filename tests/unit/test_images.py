@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from k8s101.cluster.images import building
-from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.images.oci import Image
 from k8s101.cluster.programs import builds
 from k8s101.cluster.programs.binaries import ensure

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from k8s101.cluster.images import building
-from k8s101.cluster.images.building import SANDBOX_IMAGE
-from k8s101.cluster.images.stores import _CONFIG, Ask, _running, clone_template, ensure_template
+from k8s101.cluster.images.layers import SANDBOX_IMAGE, clone_template
+from k8s101.cluster.images.stores import _CONFIG, Ask, _running, ensure_template
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem

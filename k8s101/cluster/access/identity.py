@@ -10,13 +10,15 @@ import base64
 import hashlib
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from k8s101.cluster.access.api import Get
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
+
+if TYPE_CHECKING:
+    from k8s101.cluster.access.api import Get
 
 LABEL = "k8s101/cluster"
 """Label with the cluster's id; only namespaces that bear it are ever deleted."""

@@ -19,18 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from k8s101.cluster.access.private import write_private
 from k8s101.cluster.values.settings import Settings
 
 LIFETIME = dt.timedelta(days=3650)
 """A cluster's certificates live as long as its state directory can be expected to."""
-
-
-def write_private(path: Path, data: bytes | str) -> None:
-    """Write a file that only its owner may read, never readable by others in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -20,7 +20,7 @@ from k8s101.cluster.backends import objects
 from k8s101.cluster.backends.base import FULL, Capabilities, Finding, Supplies, Traits
 from k8s101.cluster.host import host
 from k8s101.cluster.images import building
-from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.images.stores import ensure_template
 from k8s101.cluster.linux import cgroups, limits, packet_filter
 from k8s101.cluster.linux.capabilities import has_capability

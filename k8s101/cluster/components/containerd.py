@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.linux.capabilities import CAP_SYS_RESOURCE, has_capability
+from k8s101.cluster.supervisor import after
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import Settings
 
@@ -113,7 +114,6 @@ def import_script(tools: dict[str, str]) -> str:
         tools: the path of each binary as the node sees it.
     """
     return f"""\
-until [ -S {SOCKET} ]; do sleep 0.02; done
 status=0
 images() {{ {tools["ctr"]} --address {SOCKET} --namespace k8s.io images "$@"; }}
 known() {{ [ -n "$(images list --quiet "name==\\"$1\\",labels.\\"io.cri-containerd.image\\"==managed")" ]; }}
@@ -140,4 +140,5 @@ exit $status
 
 def importer(environment: Mapping[str, str]) -> Process:
     """Return the process that runs `import_script`, at every start of a node and whenever it is asked to."""
-    return Process(IMPORTER, ("/bin/sh", IMPORT_SCRIPT), environment, autorestart=False, priority=15)
+    waiting = after.command((SOCKET,), ("/bin/sh", IMPORT_SCRIPT))
+    return Process(IMPORTER, waiting, environment, autorestart=False, priority=15)

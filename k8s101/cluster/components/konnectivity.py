@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from k8s101.cluster.access.pki import Authority, write_private
+from k8s101.cluster.access.private import write_private
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import LOOPBACK, Settings
 
@@ -33,6 +33,9 @@ def _egress(settings: Settings) -> Path:
 
 def write_files(settings: Settings) -> None:
     """Make identities and the API server's configuration."""
+    # a guest only starts the agent, and need not load a library of cryptography
+    from k8s101.cluster.access.pki import Authority
+
     authority = Authority(settings.pki, "konnectivity-ca")
     hosts = [str(settings.ranges.host)]
     authority.issue_files(settings.pki, "konnectivity-server", "konnectivity-server", hosts=hosts, server=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from k8s101.cluster.access.pki import write_private
+from k8s101.cluster.access.private import write_private
 from k8s101.cluster.components import audit, etcd
 from k8s101.cluster.supervisor.process import WATCHED_SECONDS, Process
 from k8s101.cluster.values.settings import Settings

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import yaml
 
+from k8s101.cluster.supervisor import after
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import Settings
 
-KUBELET, MOST_TRIES = "/var/lib/kubelet/pod-resources/kubelet.sock", 300
-"""A socket that the kubelet makes when it has started, and how often it is looked for."""
+KUBELET, KUBELET_SECONDS = "/var/lib/kubelet/pod-resources/kubelet.sock", 30
+"""A socket that the kubelet makes when it has started, and how long it is waited for."""
 
 
 def configuration(settings: Settings, node: str) -> str:
@@ -40,9 +41,7 @@ def process(tools: Mapping[str, str], environment: Mapping[str, str]) -> Process
         tools: the path of each binary as the node sees it.
         environment: variables of a node's processes.
     """
-    # the kubelet is waited for, and has the processor first; where it stays away, Services work nevertheless
-    script = (
-        f"tries=0; until [ -S {KUBELET} ] || [ $tries -ge {MOST_TRIES} ]; do sleep 0.1; tries=$((tries + 1)); done; "
-        f"exec {tools['kube-proxy']} --config=/var/lib/kube-proxy/config.yaml"
-    )
-    return Process("kube-proxy", ("/bin/sh", "-c", script), environment, priority=20)
+    command = (tools["kube-proxy"], "--config=/var/lib/kube-proxy/config.yaml")
+    # the kubelet has the processor first; where it stays away, Services work nevertheless
+    waiting = after.command((KUBELET,), command, most_seconds=KUBELET_SECONDS)
+    return Process("kube-proxy", waiting, environment, priority=20)

@@ -10,6 +10,7 @@ import psutil
 import yaml
 
 from k8s101.cluster.components import containerd
+from k8s101.cluster.supervisor import after
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.settings import Settings
 
@@ -76,9 +77,12 @@ def process(node: str, address: IPv4Address, environment: Mapping[str, str]) -> 
         environment: variables of a node's processes; `PATH` leads to the binary.
     """
     # it ends when there is no container runtime yet, and the supervisor's next try is a second away
-    script = (
-        f"until [ -S {containerd.SOCKET} ] && [ -e {containerd.LOADED} ]; do sleep 0.02; done; "
-        "exec kubelet --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf "
-        f"--hostname-override={node} --node-ip={address}"
+    command = (
+        "kubelet",
+        "--config=/var/lib/kubelet/config.yaml",
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+        f"--hostname-override={node}",
+        f"--node-ip={address}",
     )
-    return Process("kubelet", ("/bin/sh", "-c", script), environment, priority=20)
+    waiting = after.command((containerd.SOCKET, containerd.LOADED), command)
+    return Process("kubelet", waiting, environment, priority=20)

@@ -10,7 +10,7 @@ import yaml
 
 from k8s101.cluster.access import probe
 from k8s101.cluster.access.context import only_context
-from k8s101.cluster.access.pki import write_private
+from k8s101.cluster.access.private import write_private
 from k8s101.cluster.facade.cluster import find
 from k8s101.cluster.facade.place import lay_out
 from k8s101.cluster.values.settings import Settings, invoking_user

@@ -24,10 +24,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from k8s101.cluster.components import cable, konnectivity
-from k8s101.cluster.guest import control, node, store
+from k8s101.cluster.guest import control, node
 from k8s101.cluster.guest.node import HOST, STATE
-from k8s101.cluster.images import stores
-from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.linux import cgroups
 from k8s101.cluster.linux.mounts import call, mount
 from k8s101.cluster.node.files import node_processes
@@ -51,6 +50,13 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 NETWORK_DEVICE = "vec0"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KUBELET_PORT, TURN_SECONDS = 10250, 30
+TURNS = (10000, 1000, 100)
+"""Weights of the first nodes while they start."""
+
+TIMER_SLACK_NS = 5_000_000
+"""How much later than asked for processes in the guest may wake up, together then: a timer costs much here."""
+
+PR_SET_TIMERSLACK = 29  # linux/prctl.h
 POWER_OFF = 0x4321FEDC  # linux/reboot.h
 
 
@@ -79,6 +85,7 @@ def boot(state: Path) -> None:
     Args:
         state: the cluster's state directory, on the machine.
     """
+    ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
     mount_basics()
     mount_made("hostfs", HOST, str(state))
     mount_made("ext4", STATE, DISK_OPTIONS, DISK)
@@ -100,21 +107,24 @@ def boot(state: Path) -> None:
     configuration.write_text(_supervisor(settings, Path(plan["tools"]["konnectivity-agent"])))
     os.chdir("/")
     if os.fork() == 0:
-        _start_in_turn(settings)
+        _start_in_turn(settings, base)
         os._exit(0)
     # in this process, which has loaded most of what the supervisor and its nodes need
     forking.become("--nodaemon", "--configuration", str(configuration), programs=FORKS)
 
 
-def _start_in_turn(settings: Settings) -> None:
-    """Start the nodes one after the other: the first is of use while the last one is not there yet."""
-    for number, name in enumerate(settings.nodes, start=1):
+def _start_in_turn(settings: Settings, base: dict[str, str]) -> None:
+    """Start the nodes, the first with nearly all of the processor: it is of use while the last is not there yet."""
+    turns = dict(zip(settings.nodes, TURNS, strict=False))
+    for name in settings.nodes:
         node.prepare(settings, name)
         _start(settings, name)
-        if number == 1:
+        until(partial(cgroups.weigh, name, base, turns.get(name, 1)), TURN_SECONDS, errors=(OSError,))
+        if name == settings.nodes[0]:
             _start(settings, control.AGENT)
-        kubelet = (str(settings.ranges.node(number)), KUBELET_PORT)
-        until(partial(_answers, kubelet), TURN_SECONDS)
+    for number, name in enumerate(settings.nodes, start=1):
+        until(partial(_answers, (str(settings.ranges.node(number)), KUBELET_PORT)), TURN_SECONDS)
+        cgroups.weigh(name, base, cgroups.USUAL_WEIGHT)
 
 
 def _start(settings: Settings, name: str) -> None:
@@ -185,6 +195,10 @@ def _supervisor(settings: Settings, agent: Path) -> str:
 
 def fill_store(archive: Path, containerd: Path, ctr: Path) -> None:
     """Unpack images onto the disk of a guest that does nothing else."""
+    # the guest of a cluster does without
+    from k8s101.cluster.guest import store
+    from k8s101.cluster.images import stores
+
     mount_basics()
     mount_made("ext4", STATE, DISK_OPTIONS, DISK)
     os.environ["K8S101_CACHE"] = str(STATE)

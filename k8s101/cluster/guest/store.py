@@ -13,7 +13,7 @@ from pathlib import Path
 
 from k8s101.cluster.guest import uml
 from k8s101.cluster.images import stores
-from k8s101.cluster.images.building import SANDBOX_IMAGE
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.programs.cache import explained, locked, make_dir, scratch
 from k8s101.cluster.values.progress import Progress, Report, quiet
 from k8s101.cluster.values.settings import cache_dir

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from k8s101.cluster.images import oci
+from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.images.oci import Entry, Image, write_archive
 from k8s101.cluster.programs import builds
 from k8s101.cluster.programs.binaries import ensure
@@ -28,9 +29,6 @@ from k8s101.errors import Problem
 
 SOURCES = ROOT / "images"
 HELLO = "k8s101.test/hello"
-SANDBOX_IMAGE = "registry.k8s.io/pause:3.10.2"
-"""What holds the namespaces of each Pod."""
-
 HELLO_VERSIONS = ("1.0.0", "1.0.1", "1.1.0", "1.1.1", "2.0.0", "2.1.0", "2.1.1")
 TOOLBOX = "k8s101.test/toolbox:1.0"
 OPERATOR = "k8s101.test/operator:1.0"

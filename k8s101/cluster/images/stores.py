@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from k8s101.cluster.images.layers import LAYERS
+from k8s101.cluster.images.layers import BLOBS, IMAGES, LAYERS
 from k8s101.cluster.programs.cache import explained, locked, make_dir, scratch
 from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.progress import Progress, Report, quiet
@@ -28,10 +28,6 @@ SECONDS = 60
 """How long containerd may take to start or to import."""
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
-
-_BLOBS = "io.containerd.content.v1.content/blobs/sha256"
-_IMAGES = "io.containerd.metadata.v1.bolt/meta.db"
-_MARK = "k8s101-template"
 
 # The plugins of the container runtime interface stay: they label the images that the kubelet may use.
 _CONFIG = """\
@@ -77,38 +73,9 @@ def ensure_template(archive: Path, *, containerd: Path, ctr: Path, sandbox: str,
     return target
 
 
-def clone_template(template: Path, root: Path, *, seen_as: Path) -> None:
-    """Make the store of one node's containerd, which must not run; a store of this template is left alone.
-
-    A store of another template is replaced: its containers ended with the node, the kubelet makes new ones.
-
-    Args:
-        template: what `ensure_template` returned.
-        root: containerd's `root` directory, on a file system that can hold upper layers of an overlay.
-        seen_as: the template's path as the node sees it.
-    """
-    mark, origin = root / _MARK, f"{template.name} {seen_as}\n"
-    if mark.is_file() and mark.read_text() == origin:
-        return
-    shutil.rmtree(root, ignore_errors=True)
-    for blob in (template / _BLOBS).iterdir():
-        _link(root / _BLOBS / blob.name, seen_as / _BLOBS / blob.name)
-    for layer in (template / LAYERS / "snapshots").iterdir():
-        _link(root / LAYERS / "snapshots" / layer.name / "fs", seen_as / LAYERS / "snapshots" / layer.name / "fs")
-    for database in (_IMAGES, f"{LAYERS}/metadata.db"):
-        (root / database).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(template / database, root / database)
-    mark.write_text(origin)
-
-
-def _link(path: Path, target: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(target)
-
-
 def _keep_what_is_shared(root: Path) -> None:
     """Remove what belongs to the one containerd that made the store, such as its identity."""
-    shared = {Path(name).parts[0] for name in (_BLOBS, _IMAGES, LAYERS)}
+    shared = {Path(name).parts[0] for name in (BLOBS, IMAGES, LAYERS)}
     for path in root.iterdir():
         if path.name not in shared:
             shutil.rmtree(path)

@@ -34,6 +34,9 @@ SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
 NEEDED = ("cpu", "cpuset", "memory")
 """Without these a kubelet does not start (pkg/kubelet/cm/container_manager_linux.go in kubernetes/kubernetes)."""
 
+USUAL_WEIGHT = 100
+"""Of a cgroup of version 2 that was given none."""
+
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
 
@@ -199,6 +202,24 @@ def enter(group: str, base: dict[str, str]) -> None:
                 _copy_cpuset(part)
         _favour(directory)
         (directory / group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def weigh(group: str, base: dict[str, str], weight: int) -> bool:
+    """Give a cgroup of version 2 its share of the processor, beside the others of its cluster.
+
+    Args:
+        group: name of the node, as it was entered.
+        base: the base of each tree.
+        weight: the share, from 1 to 10000.
+
+    Returns:
+        True, so that it can be waited for.
+
+    Raises:
+        OSError: there is no such cgroup.
+    """
+    (_directories(base)[0] / group / "cpu.weight").write_text(str(weight))
+    return True
 
 
 def step_aside(group: str, base: dict[str, str]) -> None:

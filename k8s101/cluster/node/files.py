@@ -10,9 +10,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from k8s101.cluster.access.pki import Authority, write_kubeconfig, write_private
+from k8s101.cluster.access.private import write_private
 from k8s101.cluster.components import containerd, kube_proxy, kubelet
-from k8s101.cluster.images.stores import clone_template
+from k8s101.cluster.images.layers import clone_template
 from k8s101.cluster.node.root import clear_way
 from k8s101.cluster.supervisor.process import Process, supervisor_config
 from k8s101.cluster.values.settings import MOST_NODES, Settings, cache_dir
@@ -174,6 +174,9 @@ def write_identity(settings: Settings, name: str, index: int, server: str) -> No
         index: its number, counted from 1.
         server: URL of the API server as the node sees it.
     """
+    # a guest, whose nodes have identities of the machine, need not load a library of cryptography
+    from k8s101.cluster.access.pki import Authority, write_kubeconfig
+
     ca, kubernetes = Authority(settings.pki, "ca"), settings.node_dir(name) / "etc/kubernetes"
     for path in IDENTITY:
         clear_way(settings.node_dir(name), f"etc/kubernetes/{path}")

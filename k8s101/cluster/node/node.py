@@ -24,6 +24,7 @@ from k8s101.cluster.linux.mounts import bind, call, mount
 from k8s101.cluster.node import root
 from k8s101.cluster.node.files import SOCKET
 from k8s101.cluster.node.router import NODE_LINK, forward_packets, ip, query
+from k8s101.cluster.supervisor import after, forking
 from k8s101.cluster.values.settings import Settings
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -124,9 +125,7 @@ def _process_one(name: str) -> None:
     os.environ["TMPDIR"] = "/run"
     seccomp.confine_node()
     # not as a program of its own: that would load Python again
-    from supervisor import supervisord
-
-    supervisord.main(["--nodaemon", "--configuration", "/etc/k8s101/supervisord.conf"])
+    forking.become("--nodaemon", "--configuration", "/etc/k8s101/supervisord.conf", programs=after.FORKS)
 
 
 def _wake(address: Path) -> None:

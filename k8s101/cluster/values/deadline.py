@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
-
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 T = TypeVar("T")
 
@@ -19,10 +18,13 @@ def until(ask: Callable[[], T], seconds: float, *, every: float = 0.1, errors: t
         every: pause between two questions, in seconds.
         errors: exceptions that count as no; the last one is raised where the deadline passes with it.
     """
-    retry = Retrying(
-        stop=stop_after_delay(seconds),
-        wait=wait_fixed(every),
-        retry=retry_if_result(lambda answer: not answer) | retry_if_exception_type(errors),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-    )
-    return retry(ask)
+    # tenacity loads asyncio, which each node's first process would have to
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if (answer := ask()) or time.monotonic() >= deadline:
+                return answer
+        except errors:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(every)
