@@ -50,7 +50,7 @@ class SmallMachine:
         self.uids = uids
         self.checkout = self.directory / "checkout"
         self._network = network
-        self._group = self._make_cgroup()
+        self._group = memory_group(self.directory.name)
 
     def __enter__(self) -> SmallMachine:
         self._furnish()
@@ -96,18 +96,6 @@ class SmallMachine:
             (self.home(uid) / ".cache/k8s101").mkdir(parents=True)
             (self.home(uid) / "tmp").mkdir()
             _give(self.home(uid), uid)
-
-    def _make_cgroup(self) -> Path | None:
-        """Make a control group with the memory limit, None where this machine lets nobody make one."""
-        tree = "" if cgroups.is_v2() else "memory"
-        parent = cgroups.MOUNT / tree / ("" if cgroups.is_v2() else cgroups.own_paths()[tree].lstrip("/"))
-        if cgroups.is_v2() and "memory" not in (parent / "cgroup.subtree_control").read_text().split():
-            print("memory is not limited: /sys/fs/cgroup hands no memory controller on")
-            return None
-        group = parent / self.directory.name
-        group.mkdir()
-        (group / ("memory.max" if cgroups.is_v2() else "memory.limit_in_bytes")).write_text(str(MEMORY))
-        return group
 
     def _enter_cgroup(self) -> None:
         if self._group:
@@ -209,6 +197,19 @@ class SmallMachine:
     def as_root(self, *command: str) -> list[str]:
         """Return a command so wrapped that root runs it inside the machine."""
         return ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", "--", *command]
+
+
+def memory_group(name: str) -> Path | None:
+    """Make a control group with the memory limit, None where this machine lets nobody make one."""
+    tree = "" if cgroups.is_v2() else "memory"
+    parent = cgroups.MOUNT / tree / ("" if cgroups.is_v2() else cgroups.own_paths()[tree].lstrip("/"))
+    if cgroups.is_v2() and "memory" not in (parent / "cgroup.subtree_control").read_text().split():
+        print("memory is not limited: /sys/fs/cgroup hands no memory controller on")
+        return None
+    group = parent / name
+    group.mkdir()
+    (group / ("memory.max" if cgroups.is_v2() else "memory.limit_in_bytes")).write_text(str(MEMORY))
+    return group
 
 
 class Finished:

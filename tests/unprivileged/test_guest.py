@@ -291,6 +291,14 @@ def test_a_privileged_pod_changes_nothing_that_the_machine_obeys(intruding: Smal
     obeyed.assert_unchanged()
 
 
+def test_the_guests_kernel_and_its_programs_have_the_machines_time(intruding: SmallMachine) -> None:
+    before = time.time(), time.monotonic()
+    told = intruding.kubectl("exec", "intruder", "--", "sh", "-c", "date +%s; cat /proc/uptime").good().out.split()
+    assert before[0] - 1 <= float(told[0]) <= time.time()
+    # the guest's kernel loses a moment until it knows the machine's clock
+    assert before[1] - 1 <= float(told[1]) <= time.monotonic()
+
+
 def test_a_privileged_pod_cannot_write_to_the_disk_of_images(intruding: SmallMachine) -> None:
     disk = (intruding.state() / "guest/images.img").readlink()
     kept = Kept({disk: cache_dir() / disk.relative_to(intruding.home() / ".cache/k8s101")})
