@@ -119,12 +119,15 @@ def _start_in_turn(settings: Settings, base: dict[str, str]) -> None:
     for name in settings.nodes:
         node.prepare(settings, name)
         _start(settings, name)
-        until(partial(cgroups.weigh, name, base, turns.get(name, 1)), TURN_SECONDS, errors=(OSError,))
+        with contextlib.suppress(OSError):
+            until(partial(cgroups.weigh, name, base, turns.get(name, 1)), TURN_SECONDS, errors=(OSError,))
         if name == settings.nodes[0]:
             _start(settings, control.AGENT)
     for number, name in enumerate(settings.nodes, start=1):
         until(partial(_answers, (str(settings.ranges.node(number)), KUBELET_PORT)), TURN_SECONDS)
-        cgroups.weigh(name, base, cgroups.USUAL_WEIGHT)
+        # it may have died by now
+        with contextlib.suppress(OSError):
+            cgroups.weigh(name, base, cgroups.USUAL_WEIGHT)
 
 
 def _start(settings: Settings, name: str) -> None:
