@@ -49,8 +49,8 @@ WRITE_BACK = {"dirty_writeback_centisecs": 100, "dirty_expire_centisecs": 100}
 
 NETWORK_DEVICE = "vec0"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-KUBELET_PORT, TURN_SECONDS = 10250, 30
-TURNS = (10000, 1000, 100)
+KUBELET_PORT, TURN_SECONDS, START_SECONDS = 10250, 30, 120
+TURNS = (1000, 300, 100)
 """Weights of the first nodes while they start."""
 
 TIMER_SLACK_NS = 5_000_000
@@ -103,6 +103,8 @@ def boot(state: Path) -> None:
     base = cgroups.delegate("k8s101")
     settings.cgroups_file.write_text(json.dumps(base))
     cgroups.enter(cgroups.SUPERVISOR, base)
+    # a busy node must not keep the supervisor from starting the others
+    cgroups.weigh(cgroups.SUPERVISOR, base, cgroups.MOST_WEIGHT)
     configuration = STATE / "supervisord.conf"
     configuration.write_text(_supervisor(settings, Path(plan["tools"]["konnectivity-agent"])))
     os.chdir("/")
@@ -114,20 +116,27 @@ def boot(state: Path) -> None:
 
 
 def _start_in_turn(settings: Settings, base: dict[str, str]) -> None:
-    """Start the nodes, the first with nearly all of the processor: it is of use while the last is not there yet."""
+    """Start the nodes, the first with most of the processor: it is of use while the last is not there yet."""
     turns = dict(zip(settings.nodes, TURNS, strict=False))
-    for name in settings.nodes:
-        node.prepare(settings, name)
-        _start(settings, name)
-        with contextlib.suppress(OSError):
-            until(partial(cgroups.weigh, name, base, turns.get(name, 1)), TURN_SECONDS, errors=(OSError,))
-        if name == settings.nodes[0]:
-            _start(settings, control.AGENT)
-    for number, name in enumerate(settings.nodes, start=1):
-        until(partial(_answers, (str(settings.ranges.node(number)), KUBELET_PORT)), TURN_SECONDS)
-        # it may have died by now
-        with contextlib.suppress(OSError):
-            cgroups.weigh(name, base, cgroups.USUAL_WEIGHT)
+    try:
+        for name in settings.nodes:
+            node.prepare(settings, name)
+            _start(settings, name)
+            _weigh(name, base, turns.get(name, 1))
+            if name == settings.nodes[0]:
+                _start(settings, control.AGENT)
+        for number, name in enumerate(settings.nodes, start=1):
+            until(partial(_answers, (str(settings.ranges.node(number)), KUBELET_PORT)), TURN_SECONDS)
+            _weigh(name, base, cgroups.USUAL_WEIGHT)
+    finally:
+        for name in settings.nodes:
+            _weigh(name, base, cgroups.USUAL_WEIGHT, seconds=0)
+
+
+def _weigh(name: str, base: dict[str, str], weight: int, seconds: float = TURN_SECONDS) -> None:
+    """Give a node its share, once it has a cgroup; one that died needs none."""
+    with contextlib.suppress(OSError):
+        until(partial(cgroups.weigh, name, base, weight), seconds, errors=(OSError,))
 
 
 def _start(settings: Settings, name: str) -> None:
@@ -139,7 +148,8 @@ def _start(settings: Settings, name: str) -> None:
             rpc.client(settings.control_socket).k8s101.start(name)
         return True
 
-    until(asked, TURN_SECONDS, every=0.02, errors=(OSError,))
+    # the supervisor may be slow to answer on a busy machine (TimeoutError is an OSError)
+    until(asked, START_SECONDS, every=0.02, errors=(OSError,))
 
 
 def _answers(address: tuple[str, int]) -> bool:

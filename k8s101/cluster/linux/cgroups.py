@@ -34,8 +34,8 @@ SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
 NEEDED = ("cpu", "cpuset", "memory")
 """Without these a kubelet does not start (pkg/kubelet/cm/container_manager_linux.go in kubernetes/kubernetes)."""
 
-USUAL_WEIGHT = 100
-"""Of a cgroup of version 2 that was given none."""
+USUAL_WEIGHT, MOST_WEIGHT = 100, 10000
+"""Of a cgroup of version 2 that was given none, and the highest."""
 
 V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 
