@@ -31,6 +31,9 @@ _VERBS = {
 }
 AGENT = "konnectivity-agent"
 
+VERB_SECONDS = rpc.CALL_SECONDS - 5
+"""A full node takes up to ten seconds to end on a busy guest; whoever asks is still waiting then."""
+
 
 def make_outside(supervisord: Any, state: str, etcdctl: str) -> Control:
     """Build the interface of the host supervisor."""
@@ -70,7 +73,7 @@ class OutsideControl(Control):
 
     def _each(self, name: str, method: str, argument: Any) -> Any:
         if _is_inside(name):
-            return self._threads.run(lambda: self._inside(_VERBS[method, argument], name))
+            return self._threads.run(lambda: self._inside(_VERBS[method, argument], name, seconds=VERB_SECONDS))
         return super()._each(name, method, argument)
 
     def resume(self, name: str) -> Any:
@@ -119,4 +122,4 @@ class OutsideControl(Control):
     def remove_node(self, name: str) -> Any:
         """Stop a node; its files go with the next `down`."""
         node_index(name)
-        return self._threads.run(lambda: self._inside("stop", name))
+        return self._threads.run(lambda: self._inside("stop", name, seconds=VERB_SECONDS))
