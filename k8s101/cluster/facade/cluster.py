@@ -25,6 +25,7 @@ from k8s101.cluster.facade.part import Part, log_file
 from k8s101.cluster.host import bootstrap, host
 from k8s101.cluster.linux import limits
 from k8s101.cluster.supervisor import rpc
+from k8s101.cluster.values.deadline import until
 from k8s101.cluster.values.parts import PAUSED, PartState, expected_parts
 from k8s101.cluster.values.settings import Settings, cache_dir
 from k8s101.errors import Problem
@@ -321,11 +322,19 @@ def revive(report: Report) -> Cluster | None:
 
 def repair(cluster: Cluster) -> None:
     """Start every component and node that is not running, and let run what was frozen."""
+    # what was asked of a frozen supervisor begins when it wakes up, and a part that is ending cannot be started
+    _settle(cluster)
     for part in cluster.parts():
         if part.state == PAUSED:
             cluster.part(part.name).resume()
         elif part.state not in ("RUNNING", "STARTING"):
             cluster.part(part.name).start()
+    _settle(cluster)
+
+
+def _settle(cluster: Cluster) -> None:
+    """Wait until no part is just starting or ending."""
+    until(lambda: all(part.state not in ("STARTING", "STOPPING") for part in cluster.parts()), rpc.CALL_SECONDS)
 
 
 def stop(cluster: Cluster) -> None:
