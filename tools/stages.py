@@ -108,11 +108,18 @@ def _enabled(lesson: Lesson) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ENABLED.findall((ROOT / "notebooks" / lesson.file).read_text())))
 
 
+def _used(lesson: Lesson) -> tuple[str, ...]:
+    """Return the builds that a module waits for."""
+    return (*_enabled(lesson), *lesson.programs)
+
+
 def _builds() -> Iterator[Command]:
     """Yield what makes each later program, in the order in which stages wait for it."""
     used = dict.fromkeys(name for lesson in LANDED for name in _enabled(lesson))
     for name in used:
         yield _addon(name)
+    for name in dict.fromkeys(name for lesson in LANDED for name in lesson.programs):
+        yield _programs(name, name=name)
     yield _programs("kwok", "kwokctl", name="kwok")
     yield _python("k8s101.cluster.backends.kinds", "guest", name="guest")
     for name in sorted(CATALOG.keys() - used.keys()):
@@ -129,7 +136,7 @@ def _strict() -> tuple[Command, ...]:
             *("k8s101.notebook", "test", "--strict", lesson.number),
             name=lesson.number,
             alone=lesson.alone,
-            after=_enabled(lesson),
+            after=_used(lesson),
         )
         for lesson in LANDED
     )
@@ -147,7 +154,7 @@ def _checks_of(lesson: Lesson) -> Iterator[Command]:
     path = ROOT / f"tests/notebooks/test_checks_{lesson.number}.py"
     if not path.exists():
         return
-    file, after = str(path.relative_to(ROOT)), _enabled(lesson)
+    file, after = str(path.relative_to(ROOT)), _used(lesson)
     if "mark.alone" not in path.read_text():
         yield _pytest("-m", "cluster", file, name=lesson.number, alone=lesson.alone, after=after)
         return

@@ -29,6 +29,7 @@ class Lesson:
         needs: capabilities without which the module only shows recorded outputs.
         ci_guest: whether `make test` runs it on the guest backend.
         alone: whether it changes something outside its own namespaces, so that no other runs beside it.
+        programs: what it calls besides kubectl, made when it is called for the first time.
         planned: whether it is still to be written.
     """
 
@@ -41,6 +42,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
     ci_guest: bool = False
     alone: bool = False
+    programs: tuple[str, ...] = ()
     planned: bool = False
 
     @property
@@ -105,7 +107,7 @@ def load(path: Path) -> Lessons:
 
 
 def _lesson(entry: dict[str, Any]) -> Lesson:
-    lesson = Lesson(**entry | {"needs": tuple(entry.get("needs", ()))})
+    lesson = Lesson(**entry | {key: tuple(entry.get(key, ())) for key in ("needs", "programs")})
     for field in fields(Lesson):
         value = getattr(lesson, field.name)
         wanted = {"int": int, "bool": bool, "str": str}.get(str(field.type), tuple)

@@ -266,3 +266,29 @@ def test_what_kubectl_logs_of_a_wait_that_ended_is_left_out() -> None:
     assert stabilise(LOGGED + told) == stabilise(told)
     refused = LOGGED.replace("context canceled", "connection refused")
     assert "connection refused" in stabilise(refused + told)
+
+
+REQUESTED = 'E1126 17:17:24.771170    7847 request.go:1198] "Unexpected error" err="context canceled"\n'
+
+
+def test_what_helm_logs_of_a_wait_that_ended_is_left_out_too() -> None:
+    assert stabilise(REQUESTED + "STATUS: deployed\n") == "STATUS: deployed\n"
+
+
+RELEASES = (
+    "NAME\tREVISION\tUPDATED                                \tSTATUS  \n"
+    "shop\t1       \t2026-11-26 17:17:11.053267772 +0000 UTC\tdeployed\n",
+    "NAME\tREVISION\tUPDATED                             \tSTATUS  \n"
+    "shop\t1       \t2026-11-26 09:07:01.053267 +0100 CET  \tdeployed\n",
+)
+
+
+def test_two_lists_of_the_same_releases_are_the_same() -> None:
+    stored = "NAME\tREVISION\tUPDATED\tSTATUS  \nshop\t1       \t…\tdeployed\n"
+    assert [stabilise(text) for text in RELEASES] == [stored, stored]
+    assert stabilise(RELEASES[0].replace("deployed", "failed  ")) != stored
+
+
+def test_the_times_of_a_release_are_left_out() -> None:
+    text = "LAST DEPLOYED: Thu Nov 26 17:17:11 2026\n1       \tThu Nov  6 17:17:11 2026\tdeployed\n"
+    assert stabilise(text) == "LAST DEPLOYED: …\n1       \t…\tdeployed\n"

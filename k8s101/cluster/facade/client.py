@@ -6,9 +6,9 @@ from pathlib import Path
 
 from k8s101.cluster.access.identity import LABEL
 from k8s101.cluster.access.kubeconfig import client_configuration, proxy_of
-from k8s101.cluster.programs.binaries import ensure
+from k8s101.cluster.programs.binaries import ensure, places
 
-__all__ = ["LABEL", "client_configuration", "kubectl", "proxy_of"]
+__all__ = ["LABEL", "client_configuration", "kubectl", "places", "proxy_of"]
 
 
 def kubectl() -> Path:

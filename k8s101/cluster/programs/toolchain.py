@@ -277,6 +277,19 @@ PROJECTS = (
         stamps=("main.VERSION={version}",),
     ),
     Project(
+        "helm",
+        "helm.sh/helm/v4",
+        (Program("helm", "helm.sh/helm/v4/cmd/helm", ("version",), always=False),),
+        stamps=("helm.sh/helm/v4/internal/version.version={version}",),
+    ),
+    Project(
+        "crane",
+        "github.com/google/go-containerregistry",
+        # a registry is one of its commands
+        (Program("crane", "github.com/google/go-containerregistry/cmd/crane", ("version",), always=False),),
+        stamps=("github.com/google/go-containerregistry/cmd/crane/cmd.Version={version}",),
+    ),
+    Project(
         "cable",
         "gvisor.dev/gvisor",
         # our own program, for which gVisor is the library

@@ -18,8 +18,12 @@ PROGRAMS = Path(__file__).resolve().parents[1] / "shell" / "bin"
 LAST = "last"
 """Link to the kubeconfig of the lesson that was opened last."""
 
+TOOLS = ("crane", "helm")
+"""Programs that lessons type besides kubectl; each is made when it is called for the first time (shell/bin)."""
+
 OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
-"""Variables of the user's that would change what a script does."""
+FOREIGN = ("KUBE", "HELM_")
+"""Variables of the user's that would change what a script does, and how others of them begin."""
 
 
 STABLE = "_K8S101_STABLE"
@@ -45,13 +49,17 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
     from k8s101.cluster.facade import client  # a kernel begins with this module, and has no second for it
 
     environment = dict(os.environ if given is None else given)
-    kept = {name: value for name, value in environment.items() if not name.startswith("KUBE") and name not in OTHERS}
+    kept = {name: value for name, value in environment.items() if not name.startswith(FOREIGN) and name not in OTHERS}
     first = (str(PROGRAMS), str(Path(sys.executable).parent))
     others = [entry for entry in kept.get("PATH", os.defpath).split(os.pathsep) if entry not in first]
     if slug:
         # add-ons that a lesson enables stay until it disables them
         kept["K8S101_LESSON"] = slug
-    return kept | {
+    made = client.places()
+    # repositories, plugins and logins of the user's own Helm stay out of lessons
+    helm = {f"HELM_{what}_HOME": str(cache_dir() / "helm" / what.lower()) for what in ("CACHE", "CONFIG", "DATA")}
+    tools = {f"_K8S101_{name.upper()}": str(made[name]) for name in TOOLS}
+    return {**kept, **helm, **tools} | {
         "PATH": os.pathsep.join((*first, *others)),
         "_K8S101_KUBECTL": str(client.kubectl()),
         "KUBECONFIG": kubeconfigs(settings, slug),

@@ -33,6 +33,10 @@ SIMPLE = (
     (re.compile(r"\b[0-9a-f]{64}\b"), DOTS),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), DOTS),
     (re.compile(r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), DOTS),
+    # the same twice as Helm writes it; how wide the column is depends on the digits of a second's fraction
+    (re.compile(r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\b"), DOTS),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \S+"), DOTS),
+    (re.compile(rf"(?<=\t)(UPDATED|{DOTS}) +(?=\t)"), r"\1"),
     (re.compile(r"(resourceVersion\"?: \")\d+(?=\")|(Resource Version: +)\d+"), rf"\1\2{DOTS}"),
     (re.compile(rf"\({AGE} ago\)"), f"({DOTS} ago)"),
     (re.compile(rf"\bin {AGE} \({AGE} including waiting\)"), f"in {DOTS}"),

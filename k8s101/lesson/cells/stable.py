@@ -18,8 +18,8 @@ MARK = re.compile("\x1e(begin|end)((?:\x1f[^\x1e]*)*)\x1e\n", re.DOTALL)
 WAITING = re.compile(r"[Ww]aiting for .*\.\.\.(?: before proceeding)?")
 """How `kubectl rollout status` tells its progress: how many of these lines come is a matter of speed."""
 
-CANCELED = re.compile(r'I\d{4} [\d:.]+ +\d+ reflector\.go:\d+\] "Warning: watch ended with error".*context canceled.*')
-"""A line that kubectl's own library logs, with time and process, if a wait ends while an event is on its way."""
+CANCELED = re.compile(r'[IWE]\d{4} [\d:.]+ +\d+ (?:reflector|request)\.go:\d+\] ".*context canceled.*')
+"""What the library of kubectl and Helm logs, with time and process, if a wait ends while an event is on its way."""
 
 NODE_PORT = re.compile(r"node-?port\W{1,3}(\d{4,5})", re.IGNORECASE)
 LOCAL_PORT = re.compile(r"(?<!\d)(\d{4,5}):\d+")

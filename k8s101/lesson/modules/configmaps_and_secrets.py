@@ -208,6 +208,16 @@ QUESTIONS = (
         },
         "old",
     ),
+    Question(
+        "readers",
+        "Who can read a password that is in a Secret?",
+        {
+            "key": Option("only who has the key", "The API encodes it in base64, and that needs no key."),
+            "pods": Option("only the Pods that use it", "Secrets are read through the API, too."),
+            "allowed": Option("whoever may read Secrets in its namespace", "so few should be allowed to"),
+        },
+        "allowed",
+    ),
 )
 
 

@@ -258,4 +258,14 @@ QUESTIONS = (
         },
         "stops",
     ),
+    Question(
+        "undo-from",
+        "You undo a rollout of a Deployment. Where does the old Pod template come from?",
+        {
+            "etcd": Option("from etcd, which keeps old versions of each object", "It keeps them for minutes only."),
+            "file": Option("from the file that you applied", "The cluster never sees your file again."),
+            "replicaset": Option("from an old ReplicaSet", "it is kept with zero Pods for that"),
+        },
+        "replicaset",
+    ),
 )
