@@ -17,8 +17,8 @@ pytestmark = pytest.mark.cluster
 PAGE = Page("17")
 cell = PAGE.cell
 
-STAGE = "helm upgrade --install stage hello --wait --timeout 60s"
-TEAM = "helm upgrade --install team team --wait --timeout 60s"
+STAGE = "helm upgrade --install stage hello --reset-values --wait --timeout 60s"
+TEAM = "helm upgrade --install team team --reset-values --wait --timeout 60s"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_stage_that_never_became_ready_is_told(api: Api, folder: Path) -> None
 
 
 def test_the_team_of_the_solution_passes(api: Api, folder: Path) -> None:
-    bash(folder, cell("17-exercise-2-draft") + cell("17-exercise-2-solution"))
+    bash(folder, f"{cell('17-exercise-2-draft')}\n{cell('17-exercise-2-solution')}")
     assert_passes(api, "team")
 
 
@@ -105,7 +105,13 @@ def tickets(api: Api, folder: Path) -> Iterator[Api]:
     """The fault of exercise 3, as the page prepares it."""
     bash(folder, cell("17-exercise-3-fault"))
     yield api
-    PAGE.bash(f"kubectl delete namespace {TICKETS} --timeout=60s")
+    PAGE.bash(
+        f"""
+        kubectl delete deployments -n {TICKETS} --all --wait=false
+        kubectl delete pods -n {TICKETS} --all --now --wait=false
+        kubectl delete namespace {TICKETS} --timeout=60s
+        """
+    )
 
 
 UPGRADE = f"helm upgrade tickets hello -n {TICKETS} --wait --timeout 60s"
