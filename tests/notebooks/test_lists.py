@@ -9,11 +9,13 @@ from dataclasses import fields
 import pytest
 
 from k8s101.cluster.backends.base import Capabilities
+from k8s101.lesson.api import environment
 from k8s101.lesson.modules.objects_and_the_api import KINDS
 from k8s101.notebook import coverage, lessons
 from k8s101.notebook.coverage import Row
 from k8s101.notebook.document import Tree, cells, code_cells, read
 from k8s101.notebook.learner import learner_copy
+from k8s101.notebook.lint.commands import commands
 from k8s101.notebook.lint.registry import lint
 from k8s101.notebook.normalise import normalised_text
 
@@ -99,6 +101,14 @@ def test_the_module_that_the_table_of_kinds_names_makes_one(kind: str) -> None:
     made = {found for text in written for found in re.findall(r"\bkind: (\w+)", text)}
     made |= {name for name in KINDS for text in written if f"kubectl create {name.lower()} " in text}
     assert {kind, MADE_BY_OTHERS.get(kind)} & made
+
+
+@pytest.mark.parametrize("lesson", LISTED.landed, ids=lambda lesson: lesson.number)
+def test_the_list_names_the_programs_that_a_page_calls(lesson: lessons.Lesson) -> None:
+    """So that they are built before its tests run."""
+    shell = [cell.body for cell in code_cells(read(TREE.notebooks / lesson.file)) if cell.is_shell]
+    called = {command.words[0] for script in shell for command in commands(script)}
+    assert set(lesson.programs) == called & set(environment.TOOLS)
 
 
 def test_template_keeps_the_rules_and_the_form() -> None:

@@ -265,3 +265,24 @@ def test_marks_stand_only_in_what_goes_straight_to_the_cell(tmp_path: Path, monk
     processes.run(script, {**surroundings, environment.STABLE: "1"}, stored.append)
     assert b"".join(live) == b"real\n" * 3
     assert b"".join(stored) == b"\x1ebegin\x1fget\x1fpods\x1e\nreal\n\x1eend\x1e\n" + b"real\n" * 2
+
+
+@pytest.mark.parametrize("name", environment.TOOLS)
+def test_a_tool_is_made_when_it_is_called_for_the_first_time(tmp_path: Path, name: str) -> None:
+    real, making = tmp_path / f"real-{name}", tmp_path / "bin"
+    making.mkdir()
+    (making / "python3").write_text(
+        f"#!/bin/sh\n[ \"$*\" = '-P -m k8s101.cluster.programs.binaries {name}' ] || exit 9\n"
+        f"echo making it >&2\nprintf '#!/bin/sh\\necho \"{name}: $*\"\\n' >{real}\nchmod +x {real}\necho {real}\n"
+    )
+    (making / "python3").chmod(0o755)
+    surroundings = {"PATH": f"{environment.PROGRAMS}:{making}:{os.defpath}", f"_K8S101_{name.upper()}": str(real)}
+    for told in ("making it\n", ""):
+        done = subprocess.run([name, "list", "a b"], env=surroundings, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}: list a b\n", told)
+
+
+@pytest.mark.parametrize("name", environment.TOOLS)
+def test_a_tool_outside_of_lessons_says_where_it_works(name: str) -> None:
+    done = subprocess.run([environment.PROGRAMS / name], env={"PATH": os.defpath}, capture_output=True, text=True)
+    assert done.returncode and f"{name} works in cells of a lesson" in done.stderr

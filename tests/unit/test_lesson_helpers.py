@@ -56,7 +56,8 @@ def test_manifests_are_commented_and_valid_yaml(path: Path) -> None:
         assert all("metadata" in item or "config.k8s.io/" in item["apiVersion"] for item in items)
     else:
         page = next((ROOT / "notebooks").glob(f"{path.parent.name}.ipynb")).read_text()
-        assert f"--patch-file {path.name}" in page, "an object needs apiVersion, kind and metadata"
+        used = f"--patch-file {path.name}" in page or f"--values {path.name}" in page
+        assert used, "an object needs apiVersion, kind and metadata"
         assert yaml.safe_load(text)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kubernetes import config as kube
 
-from k8s101.cluster.values.settings import Settings
+from k8s101.cluster.values.settings import Settings, cache_dir
 from k8s101.lesson.api import environment
 from k8s101.lesson.cells import files
 from k8s101.notebook import terminal
@@ -98,3 +98,9 @@ def test_variables_of_other_clusters_are_left_out(settings: Settings) -> None:
     assert made["PATH"].split(":")[0] == str(environment.PROGRAMS)
     again = environment.variables(settings, "services", made)
     assert again == made
+
+
+def test_helm_has_settings_of_its_own(settings: Settings) -> None:
+    made = environment.variables(settings, "helm", {"HELM_NAMESPACE": "production", "HELM_CONFIG_HOME": "/home/me"})
+    assert "HELM_NAMESPACE" not in made
+    assert made["HELM_CONFIG_HOME"] == str(cache_dir() / "helm/config")

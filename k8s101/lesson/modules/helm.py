@@ -81,6 +81,7 @@ QUESTIONS = (
         "Somebody deletes the Service of the release. Who creates it again?",
         {
             "helm": Option("Helm, after some seconds", "Helm is a command. Between two calls nothing of it runs."),
+            "deployment": Option("the Deployment's controller", "It looks after Pods. A Service is not its own."),
             "nobody": Option("nobody, until the next upgrade", "no controller watches over a release"),
         },
         _missing,
@@ -97,6 +98,7 @@ QUESTIONS = (
                 "they are lost: the chart's defaults count again",
                 "the values of an upgrade are the chart's defaults and what you give this time",
             ),
+            "refused": Option("Helm refuses, because values are missing", "None is required: each has a default."),
         },
         _set_only,
     ),
@@ -143,6 +145,10 @@ QUESTIONS = (
             "replaced": Option(
                 "the new greeting, because they are replaced",
                 "the ConfigMap has a new name, so the Pod template has changed",
+            ),
+            "refused": Option(
+                "nothing new: a ConfigMap that is in use can't be changed",
+                "It can, unless it is marked as immutable.",
             ),
         },
         _overlay,
