@@ -15,7 +15,6 @@ from k8s101.notebook import coverage, lessons
 from k8s101.notebook.coverage import Row
 from k8s101.notebook.document import Tree, cells, code_cells, read
 from k8s101.notebook.learner import learner_copy
-from k8s101.notebook.lint.commands import commands
 from k8s101.notebook.lint.registry import lint
 from k8s101.notebook.normalise import normalised_text
 
@@ -107,8 +106,8 @@ def test_the_module_that_the_table_of_kinds_names_makes_one(kind: str) -> None:
 def test_the_list_names_the_programs_that_a_page_calls(lesson: lessons.Lesson) -> None:
     """So that they are built before its tests run."""
     shell = [cell.body for cell in code_cells(read(TREE.notebooks / lesson.file)) if cell.is_shell]
-    called = {command.words[0] for script in shell for command in commands(script)}
-    assert set(lesson.programs) == called & set(environment.TOOLS)
+    called = re.compile(rf"^ *(?:for .* do )?({'|'.join(environment.TOOLS)}) ", re.MULTILINE)
+    assert set(lesson.programs) == {name for script in shell for name in called.findall(script)}
 
 
 def test_template_keeps_the_rules_and_the_form() -> None:
