@@ -13,7 +13,7 @@ import yaml
 from k8s101.cluster.components import kwok
 from k8s101.cluster.values.settings import Settings
 
-MEGABYTES, OLD_FILES = 4, 1
+MEGABYTES, OLD_FILES = 10, 1
 READABLE = 0o640
 
 COMPONENTS = (

@@ -218,6 +218,18 @@ QUESTIONS = (
         },
         "allowed",
     ),
+    Question(
+        "pod-creator",
+        "Somebody may create Pods in a namespace, but not read Secrets. Which Secrets of this namespace can they get?",
+        {
+            "none": Option("none", "Their own request is refused, but a Pod may refer to any Secret of its namespace."),
+            "own": Option(
+                "those that their own Pods use", "They choose what their Pods use, and nobody asks them why."
+            ),
+            "all": Option("all of them", "a Pod may refer to any Secret of its namespace and print it"),
+        },
+        "all",
+    ),
 )
 
 

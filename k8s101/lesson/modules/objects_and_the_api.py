@@ -106,6 +106,16 @@ QUESTIONS = (
         "admission",
     ),
     Question(
+        "no-namespace",
+        "Which of these objects belongs to no namespace?",
+        {
+            "pod": Option("a Pod", "A Pod lives in a namespace, whatever node it runs on."),
+            "secret": Option("a Secret", "A Secret lives in a namespace, and only Pods in there can use it."),
+            "node": Option("a Node", "a Node belongs to the whole cluster"),
+        },
+        "node",
+    ),
+    Question(
         "namesakes",
         "Two Deployments in one cluster are named hello. How can that be?",
         {
