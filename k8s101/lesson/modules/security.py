@@ -63,6 +63,9 @@ QUESTIONS = (
         "The Role lets the team get, list and watch Pods. May anna read the log of a Pod?",
         {
             "yes": Option("yes", "The log is a part of its own, pods/log, and the Role does not name it."),
+            "own": Option(
+                "only of Pods that she created", "RBAC knows kinds and names. It does not ask who created an object."
+            ),
             "no": Option("no", "the log is a subresource, pods/log, and needs a rule of its own"),
         },
         _logs,
@@ -73,6 +76,9 @@ QUESTIONS = (
         {
             "yes": Option("yes", "Her right comes from the group shop, and this command names no group."),
             "no": Option("no", "her right comes from the group shop, and --as=anna alone names no group"),
+            "refused": Option(
+                "nothing: only Anna may ask that", "An administrator may act as anybody; a Role can allow it to others."
+            ),
         },
         _as_anna,
     ),
@@ -94,6 +100,9 @@ QUESTIONS = (
         "A token is valid for an hour and bound to Pod client. You delete the Pod. What is the token good for?",
         {
             "hour": Option("it works until the hour is over", "The API server also looks for the Pod in the token."),
+            "others": Option(
+                "it works in the account's other Pods", "It names one Pod. Each Pod has a token of its own."
+            ),
             "nothing": Option("nothing", "the API server looks for the Pod that the token names, and finds none"),
         },
         "nothing",
