@@ -296,6 +296,12 @@ PROJECTS = (
         (Program("cable", "k8s101.invalid/toolchain/cable", always=False, released=False),),
     ),
     Project(
+        "policy-agent",
+        "k8s.io/client-go",
+        # our own program, for which client-go and nftables are the libraries
+        (Program("policy-agent", "k8s101.invalid/toolchain/policy-agent", always=False, released=False),),
+    ),
+    Project(
         "konnectivity",
         "sigs.k8s.io/apiserver-network-proxy",
         (

@@ -200,4 +200,15 @@ QUESTIONS = (
         },
         "pods",
     ),
+    Question(
+        "target",
+        "A Service has port 80 and targetPort 8000. A client calls port 80 of the Service. Which port do its packets "
+        "have when they arrive at the Pod?",
+        {
+            "80": Option("80", "Nobody listens there. The port is replaced together with the address."),
+            "8000": Option("8000", "the client's node replaces address and port"),
+            "any": Option("one from 30000 to 32767", "Such ports are opened on nodes, for calls from outside."),
+        },
+        "8000",
+    ),
 )
