@@ -2,7 +2,7 @@
 
 from kubernetes import client, config, watch
 
-config.load_config()
+config.load_kube_config()
 namespace = config.list_kube_config_contexts()[1]["context"]["namespace"]
 core, apps = client.CoreV1Api(), client.AppsV1Api()
 

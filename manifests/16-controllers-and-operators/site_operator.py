@@ -19,7 +19,7 @@ ONE_AT_A_TIME = threading.Lock()
 @kopf.on.startup()
 def start(settings, **_):
     """Use the credentials of kubectl; name the finalizer; keep notes in annotations."""
-    config.load_config()
+    config.load_kube_config()
     settings.persistence.finalizer = "k8s101.test/published"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage()
 

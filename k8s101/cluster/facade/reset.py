@@ -94,13 +94,18 @@ def reset(cluster: Cluster, report: Report) -> float:
 
 
 def _doomed(found: dict[str, Any], baseline: set[str]) -> list[str]:
-    """Return the paths of what is not in the baseline, but for what belongs to something in it."""
+    """Return the paths of what is not in the baseline, but for what belongs to something in it.
+
+    What belongs to something that is gone counts, too: the garbage collector leaves it where the owner's kind is gone.
+    """
     doomed: dict[str, str] = {}
+    uids = {item["metadata"]["uid"] for item in found.values()}
     while True:
         grown = dict(doomed)
         for path, item in found.items():
             owners = [owner["uid"] for owner in item["metadata"].get("ownerReferences", [])]
-            if path not in baseline and (not owners or set(owners) & set(grown.values())):
+            orphaned = not set(owners) & uids
+            if path not in baseline and (orphaned or set(owners) & set(grown.values())):
                 grown[path] = item["metadata"]["uid"]
         if grown == doomed:
             return list(doomed)

@@ -268,4 +268,27 @@ QUESTIONS = (
         },
         "replicaset",
     ),
+    Question(
+        "owner",
+        "A ReplicaSet names a Deployment in its ownerReferences. Somebody deletes the Deployment. What becomes of the "
+        "ReplicaSet?",
+        {
+            "stays": Option("it stays, without an owner", "Only if somebody deletes the owner with --cascade=orphan."),
+            "deleted": Option("it is deleted, too", "the garbage collector deletes what has no owner any more"),
+            "refused": Option("the deletion is refused", "An owner may be deleted. What it owns follows."),
+        },
+        "deleted",
+    ),
+    Question(
+        "scale-right",
+        "A program should change the number of an app's replicas, and nothing else. Which right does it need?",
+        {
+            "deployments": Option(
+                "to change Deployments", "With that right it could change the image and everything else, too."
+            ),
+            "pods": Option("to create and delete Pods", "The ReplicaSet's controller does that for it."),
+            "scale": Option("to change the subresource scale", "it holds the number of replicas only"),
+        },
+        "scale",
+    ),
 )
