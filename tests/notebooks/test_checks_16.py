@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from k8s101.lesson.api.session import Api, make_current
+from k8s101.lesson.modules import controllers_and_operators_exercises as exercises
 from k8s101.lesson.modules.controllers_and_operators_exercises import TICKETS
 from tests.notebooks.checking import Page, assert_passes, last_line, lesson
 
@@ -30,7 +31,7 @@ done
 kubectl delete sites --all --timeout=30s
 """
 FIELD = ("readyReplicas: {type: integer}", "readyReplicas: {type: integer}\n                url: {type: string}")
-COLUMN = ("columns:  ", "columns:\n        - {name: URL, type: string, jsonPath: .status.url}  ")
+COLUMN = ("Columns:  ", "Columns:\n        - {name: URL, type: string, jsonPath: .status.url}  ")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,12 @@ def api(opened: Api) -> Iterator[Api]:
 
 
 @pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing comes, nobody needs to wait for it long."""
+    monkeypatch.setattr(exercises, "FOLLOWS_SECONDS", 3)
+
+
+@pytest.fixture
 def operator(api: Api, tmp_path: Path) -> Iterator[Path]:
     """A folder in which the operator of the page runs."""
     folder = tmp_path / "files"
@@ -81,7 +88,7 @@ def test_the_operator_of_the_solution_passes(api: Api, operator: Path) -> None:
     assert_passes(api, "url")
 
 
-def test_an_operator_without_the_kind_is_told(api: Api, operator: Path) -> None:
+def test_an_operator_without_the_kind_is_told(api: Api, operator: Path, impatient: None) -> None:
     bash("kubectl apply -f party.yaml\nkubectl wait site/party --for=condition=Ready --timeout=60s")
     dropped = (
         "the status of a Site has no field url in its schema, so the API server drops what an operator writes there"
@@ -92,7 +99,7 @@ def test_an_operator_without_the_kind_is_told(api: Api, operator: Path) -> None:
     assert last_line(api, "url") == f"✗ not yet: {nobody}"
 
 
-def test_an_address_by_hand_is_told(api: Api, operator: Path) -> None:
+def test_an_address_by_hand_is_told(api: Api, operator: Path, impatient: None) -> None:
     changed("site-kind.yaml", FIELD, COLUMN)
     bash(
         """
