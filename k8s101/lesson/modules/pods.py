@@ -95,6 +95,18 @@ QUESTIONS = (
         "previous",
     ),
     Question(
+        "helper",
+        "An init container has restartPolicy: Always. When does it run?",
+        {
+            "before": Option("before the app, and it must end first", "That is an init container without this field."),
+            "beside": Option(
+                "beside the app, from before its start until after its end", "that makes it a native sidecar"
+            ),
+            "again": Option("again and again, before each start of the app", "The field lets it stay, not repeat."),
+        },
+        "beside",
+    ),
+    Question(
         "shared",
         "Two containers run in one Pod. Which of these do they share: address, host name, files?",
         {
