@@ -335,6 +335,16 @@ STAGES = (
         extra=True,
         root=True,
     ),
+    Stage(
+        "images",
+        "the image of Dockerfile is built and used: module 00 on real nodes, and on a guest as an ordinary user",
+        BESIDE,
+        1800,
+        (_pytest("tests/images", "-rs"),),
+        niceness=10,
+        extra=True,
+        root=True,
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import K8S101, Machine, Result, assert_problem
+from tests.machine import K8S101, UP_SECONDS, Machine, Result, assert_problem
 
 NARROW = {"--nofile=256": "open files", "--as=4294967296": "KiB of addresses"}
 LESS = ("setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", "--")
@@ -64,7 +64,8 @@ def test_a_disk_without_exec_for(machine: Machine, variable: str) -> None:
 
 def covered(machine: Machine, cover: str, *command: str) -> Result:
     """Run a command in a mount namespace of its own in which something was covered before."""
-    return machine.run("unshare", "--mount", "sh", "-c", f'set -e\n{cover}\nexec "$@"', "sh", *command)
+    shell = ("sh", "-c", f'set -e\n{cover}\nexec "$@"', "sh")
+    return machine.run("unshare", "--mount", *shell, *command, timeout=UP_SECONDS)
 
 
 def test_few_file_watches(machine: Machine) -> None:
@@ -111,3 +112,51 @@ def test_cgroups_that_cannot_be_written(machine: Machine) -> None:
     assert_problem(covered(machine, READ_ONLY, *K8S101, "up"), "the cgroup tree cannot be written", "--privileged")
     assert "the cgroup tree cannot be written" in covered(machine, READ_ONLY, *K8S101, "doctor").stdout
     assert not machine.state.exists()
+
+
+CHROOT = """
+mkdir "$TMPDIR/root"
+mount --rbind / "$TMPDIR/root"
+set -- chroot "$TMPDIR/root" "$@"
+"""
+
+
+def test_a_root_directory_that_chroot_made(machine: Machine) -> None:
+    """As in a step of a build that has no namespaces; the check asks the app from inside its container."""
+    result = covered(machine, CHROOT, *K8S101, "up")
+    assert "self-check: 3 nodes Ready" in result.stdout, result.stdout + result.stderr
+
+
+def test_a_state_directory_that_is_a_containers_volume(machine: Machine) -> None:
+    volume = machine.directory / "volume"
+    (machine.directory / "disk").mkdir()
+    volume.mkdir()
+    subprocess.run(("mount", "--bind", machine.directory / "disk", volume), check=True)
+    try:
+        environment = {"K8S101_STATE": str(volume)}
+        result = machine.k8s101("up", env=environment)
+        assert "self-check: 3 nodes Ready" in result.stdout, result.stdout + result.stderr
+        result = machine.k8s101("down", env=environment)
+        assert result.returncode == 0, result.stderr
+        assert not any(volume.iterdir())
+    finally:
+        subprocess.run(("umount", "--lazy", volume), check=True)
+
+
+OWN_ONLY = """
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
+    while IFS=: read -r _ name path; do
+        place=/sys/fs/cgroup/${name#name=}
+        if [ -n "$name" ] && [ -d "$place" ]; then mount --bind "$place$path" "$place"; fi
+    done </proc/self/cgroup
+fi
+"""
+
+
+def test_a_container_that_sees_its_own_cgroups_only(machine: Machine) -> None:
+    """As Docker shows them on version 1, where `/proc/self/cgroup` has paths that are not there."""
+    python, *words = K8S101
+    both = f"{python} {' '.join(words)} up && {python} {' '.join(words)} down"
+    result = covered(machine, OWN_ONLY, "sh", "-c", both)
+    assert "self-check: 3 nodes Ready" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0, result.stderr

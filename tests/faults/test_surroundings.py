@@ -14,7 +14,7 @@ import pytest
 
 from k8s101.cluster.programs.binaries import ensure
 from tests import machine as machines
-from tests.machine import K8S101, Machine, assert_problem
+from tests.machine import K8S101, UP_SECONDS, Machine, assert_problem
 from tests.production import trap
 from tests.waiting import eventually
 
@@ -99,6 +99,20 @@ def test_a_second_cluster_is_refused(running: Machine) -> None:
     result = running.k8s101("up", env={"K8S101_STATE": str(other)})
     assert_problem(result, "a cluster of real nodes runs on this machine already", str(running.state))
     assert not other.exists()
+
+
+def test_a_second_cluster_in_a_network_of_its_own_touches_nothing(running: Machine) -> None:
+    """As in two containers that share their machine's cgroups."""
+    other = running.directory / "other"
+    command = " ".join(K8S101)
+    both = f"ip link set lo up && {command} up && {command} down"
+    environment = {"K8S101_STATE": str(other)}
+    result = running.run("unshare", "--net", "sh", "-c", both, env=environment, timeout=UP_SECONDS)
+    assert "self-check: 3 nodes Ready" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0, result.stderr
+    assert not other.exists()
+    assert running.nodes_are_ready()
+    assert "self-check: 3 nodes Ready" in running.k8s101("up").stdout
 
 
 @pytest.fixture
