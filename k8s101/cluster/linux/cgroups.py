@@ -66,7 +66,8 @@ def own_paths(pid: int | str = "self") -> dict[str, str]:
 def _mounted_root(place: Path) -> str:
     """Return which cgroup is mounted at a place: on version 1, Docker shows a container its own there."""
     entries = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return next((entry[3] for entry in entries if entry[4] == str(place.resolve())), "/")
+    # of several mounts at one place the last is the one that is seen
+    return ["/", *(entry[3] for entry in entries if entry[4] == str(place.resolve()))][-1]
 
 
 def _below(path: str, root: str) -> str:
