@@ -50,7 +50,7 @@ def may(api: Api, account: str, verb: str, kind: str, part: str = "", namespace:
     spec = client.V1SubjectAccessReviewSpec(user=user, resource_attributes=asked)
     review = client.V1SubjectAccessReview(spec=spec)
     answer = client.AuthorizationV1Api(api.core.api_client).create_subject_access_review(review)
-    return bool(answer.status.allowed)
+    return bool(answer.status and answer.status.allowed)
 
 
 def _front(api: Api) -> Iterator[Finding]:
