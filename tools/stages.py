@@ -127,7 +127,7 @@ def _builds() -> Iterator[Command]:
 
 
 def _addon(name: str) -> Command:
-    return _programs(*(image.program for image in CATALOG[name].images), name=name)
+    return _python("k8s101.cluster.addons.archives", name, name=name)
 
 
 def _strict() -> tuple[Command, ...]:

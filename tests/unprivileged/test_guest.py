@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from k8s101.cluster.access.pki import Authority
-from k8s101.cluster.addons.catalog import find
+from k8s101.cluster.addons.archives import ensure_archives
 from k8s101.cluster.backends import guest
 from k8s101.cluster.images.building import TOOLBOX
-from k8s101.cluster.images.packing import ensure_archive
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import CANDIDATE_RANGES, ROOT, cache_dir
 from k8s101.notebook import lessons
@@ -48,9 +47,7 @@ ARTIFACTS = ROOT / "artifacts/guest"
 def machine() -> Iterator[SmallMachine]:
     """A machine like a container: /dev/shm is small and nothing in it may be executed."""
     guest.prepare(quiet)
-    for name in ADDONS:
-        for packing in find(name).images:
-            ensure_archive(packing)
+    ensure_archives(ADDONS)
     with SmallMachine(network=AN_OUTSIDE) as made:
         made.root(*LITTLE_SHM)
         yield made
