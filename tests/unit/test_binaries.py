@@ -154,6 +154,19 @@ def test_path_serves_only_the_pinned_version(place: Path, monkeypatch: pytest.Mo
     assert says(paths["two"]) == f"two {VERSION}"
 
 
+def test_a_program_on_path_that_keeps_something_at_home_leaves_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some vendor's kubectl does, which asks a cluster for its version and keeps the answer."""
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
+    own = fake(place / "bin" / "one", f"one {VERSION}")
+    own.write_text(f'{own.read_text()}mkdir -p "$HOME/.kube"\necho "$HOME" > {place}/home\n')
+    assert binaries.ensure(["one"], projects=[tiny(place)])["one"] == own
+    home = Path((place / "home").read_text().strip())
+    assert home != Path.home()
+    assert not home.exists()
+
+
 def test_a_hanging_or_broken_program_on_path_is_passed_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
     broken = fake(place / "bin" / "one", "")

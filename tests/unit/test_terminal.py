@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -104,3 +105,10 @@ def test_helm_has_settings_of_its_own(settings: Settings) -> None:
     made = environment.variables(settings, "helm", {"HELM_NAMESPACE": "production", "HELM_CONFIG_HOME": "/home/me"})
     assert "HELM_NAMESPACE" not in made
     assert made["HELM_CONFIG_HOME"] == str(cache_dir() / "helm/config")
+
+
+def test_a_user_whom_the_machine_does_not_know_has_a_name(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers; Python's getpass, which operators call, ends without one."""
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert environment.variables(settings, "pods", {})["USER"] == "user-54321"
+    assert environment.variables(settings, "pods", {"USER": "anna"})["USER"] == "anna"

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -106,14 +107,16 @@ def _on_path(project: Project, tool: Program) -> Path | None:
     found = shutil.which(tool.name)
     if found is None:
         return None
-    # no settings of the user: some vendor's kubectl asks the current cluster before it tells its own version
-    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "KUBECONFIG": os.devnull}
-    try:
-        answer = subprocess.run(
-            [found, *tool.asks], capture_output=True, text=True, errors="replace", timeout=5, env=env
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    # no settings of the user: some vendor's kubectl asks the current cluster before it tells its own version,
+    # and keeps the answer in its home directory
+    with tempfile.TemporaryDirectory(prefix="k8s101-") as home:
+        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "KUBECONFIG": os.devnull}
+        try:
+            answer = subprocess.run(
+                [found, *tool.asks], capture_output=True, text=True, errors="replace", timeout=5, env=env
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
     return Path(found).absolute() if tells(answer.stdout + answer.stderr, project.version) else None
 
 

@@ -136,7 +136,7 @@ def ensure_kernel(report: Report = quiet) -> Path:
             where="uname -m",
             then="k8s101 up --backend simulated",
         )
-    if (explicit := Path(os.environ.get("K8S101_BIN") or "/nonexistent", NAME)).is_file():
+    if (directory := os.environ.get("K8S101_BIN")) and (explicit := Path(directory, NAME)).is_file():
         return explicit
     recipe = CONFIG.read_bytes() + repr(CHANGES).encode()
     target = cache_dir() / "kernel" / hashlib.sha256(recipe).hexdigest()[:12] / NAME

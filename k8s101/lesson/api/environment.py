@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,13 +60,22 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
     # repositories, plugins and logins of the user's own Helm stay out of lessons
     helm = {f"HELM_{what}_HOME": str(cache_dir() / "helm" / what.lower()) for what in ("CACHE", "CONFIG", "DATA")}
     tools = {f"_K8S101_{name.upper()}": str(made[name]) for name in TOOLS}
-    return {**kept, **helm, **tools} | {
+    return {**_name_of_unknown_user(), **kept, **helm, **tools} | {
         "PATH": os.pathsep.join((*first, *others)),
         "_K8S101_KUBECTL": str(client.kubectl()),
         "KUBECONFIG": kubeconfigs(settings, slug),
         "KUBERC": "off",
         "KUBECACHEDIR": str(cache_dir() / "kubectl"),
     }
+
+
+def _name_of_unknown_user() -> dict[str, str]:
+    """Return a name for a user whom the machine does not know, as in containers: some programs end without one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return {"USER": f"user-{os.getuid()}"}
+    return {}
 
 
 def kubeconfigs(settings: Settings, slug: str | None) -> str:
