@@ -9,7 +9,7 @@ import pytest
 from k8s101.lesson.api.session import Api, make_current
 from tests.notebooks.checking import Page, assert_passes, last_line, lesson
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 PAGE = Page("14")
 bash = PAGE.bash
