@@ -66,13 +66,19 @@ def _nodes(cluster: Cluster) -> str:
     return f"{count} nodes Ready" if cluster.capabilities.containers else f"{count} simulated nodes Ready"
 
 
+def _addresses(api: Api) -> list[str]:
+    """Return the addresses to which the app's Service leads."""
+    selector = "labelSelector=kubernetes.io/service-name=hello"
+    slices = api.get(f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices?{selector}")["items"]
+    return [address for part in slices for end in part["endpoints"] or [] for address in end["addresses"]]
+
+
 def _findings(cluster: Cluster) -> list[str]:
     """Return what was proved, each as a phrase."""
     able, api = cluster.capabilities, cluster.api
     if not able.containers:
-        selector = "labelSelector=kubernetes.io/service-name=hello"
-        slices = api.get(f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices?{selector}")["items"]
-        addresses = [address for part in slices for end in part["endpoints"] or [] for address in end["addresses"]]
+        # a Pod is ready a moment before its Service has its address
+        addresses = until(lambda: _addresses(api), SECONDS)
         _expect(len(addresses) == 1, f"the app's Service has the addresses {addresses}")
         return ["the app is scheduled and its Service finds it", "no container runs"]
     # a Pod is ready a moment before every node knows that its Service leads there
@@ -81,8 +87,8 @@ def _findings(cluster: Cluster) -> list[str]:
     if not able.host_network:
         return ["DNS resolves", "the app answers over its Service"]
     address = api.get(f"/api/v1/namespaces/{NAMESPACE}/services/hello")["spec"]["clusterIP"]
-    outside = requests.get(f"http://{address}", timeout=10, proxies={"http": ""})
-    _expect(outside.ok and outside.text.startswith("hello"), f"the app answered {outside.text!r}")
+    outside = until(lambda: _from_outside(address), SECONDS, every=0.2, errors=(requests.RequestException,))
+    _expect(outside.startswith("hello"), f"the app answered {outside!r}")
     return ["DNS resolves", "the app answers over its Service inside and outside"]
 
 
@@ -101,6 +107,12 @@ def _from_inside(cluster: Cluster) -> str:
     if answer.returncode:
         raise Problem(f"the app is not found by name: {answer.stderr.strip()}", where=NAMESPACE, then="k8s101 doctor")
     return answer.stdout
+
+
+def _from_outside(address: str) -> str:
+    answer = requests.get(f"http://{address}", timeout=10, proxies={"http": ""})
+    answer.raise_for_status()
+    return answer.text
 
 
 def _manifests(label: dict[str, str]) -> list[dict[str, Any]]:
