@@ -14,7 +14,7 @@ from k8s101.errors import Problem
 from k8s101.lesson.api.environment import STABLE
 from k8s101.lesson.cells import files
 
-CELL_SECONDS = 180
+CELL_SECONDS = 240
 """Deadline of one cell; the lessons' own waits end well before, with a diagnosis."""
 
 STARTUP_SECONDS = 60

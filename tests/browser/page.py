@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 OPEN_SECONDS = 90
 RUN_SECONDS = 120
-CELL_SECONDS = 180
+CELL_SECONDS = 240
 STEP_SECONDS = 30
 TABS = 60
 """How often Tab is pressed to reach a control before it counts as out of reach."""

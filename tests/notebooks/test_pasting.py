@@ -21,7 +21,7 @@ from tests.notebooks.test_sanitize import sanitised
 
 pytestmark = pytest.mark.cluster
 
-CELL_SECONDS = 180
+CELL_SECONDS = 240
 END = "-- end of the cell:"
 QUIET = "bind 'set enable-bracketed-paste off'; set +o emacs +o history; stty -echo; PS1= PS2= PROMPT_COMMAND="
 """What makes an interactive bash show only what its commands print."""
