@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -16,7 +18,7 @@ from k8s101.cluster.addons.catalog import DIRECTORY
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
 from k8s101.cluster.values.settings import ROOT
-from tests.lab import Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
+from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -242,6 +244,87 @@ def test_a_claim_gets_a_volume_that_outlives_its_pod(lab: Lab, pristine: set[str
     lab.kubectl("delete", "namespace", space.name)
     eventually("the volume is deleted", lambda: lab.get("persistentvolumes") == [])
     assert good("disable", "storage") == "storage: disabled\n"
+    assert everything(lab) == pristine
+
+
+def proxied(lab: Lab, service: str, path: str, **query: str) -> str:
+    """Return what a Service of an add-on answers by way of the API server; `service` is `NAMESPACE/NAME:PORT`."""
+    place, _, name = service.partition("/")
+    return lab.kubectl("get", "--raw", f"/api/v1/namespaces/{place}/services/{name}/proxy{path}?{urlencode(query)}")
+
+
+def measured(lab: Lab, query: str) -> list[dict[str, str]]:
+    """Return the labels of each series that Prometheus has for a query, and its value as the label `value`."""
+    answer = json.loads(proxied(lab, "monitoring/prometheus:9090", "/api/v1/query", query=query))
+    return [row["metric"] | {"value": row["value"][1]} for row in answer["data"]["result"]]
+
+
+def answered(lab: Lab, job: str, number: int) -> bool:
+    """Tell whether Prometheus knows this many targets of a job, and all of them answered."""
+    return [row["value"] for row in measured(lab, f'up{{job="{job}"}}')] == ["1"] * number
+
+
+def alerts(lab: Lab) -> list[tuple[str, str, str]]:
+    """Return name, Pod and state of each alert."""
+    found = json.loads(proxied(lab, "monitoring/prometheus:9090", "/api/v1/alerts"))["data"]["alerts"]
+    return [(alert["labels"]["alertname"], alert["labels"]["pod"], alert["state"]) for alert in found]
+
+
+def test_prometheus_measures_pods_and_tells_when_one_is_silent(lab: Lab, pristine: set[str]) -> None:
+    for _ in range(2):
+        assert good("enable", "prometheus") == "prometheus: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    asked, silent = hello("asked"), pod("silent")
+    asked["metadata"]["annotations"] = {"prometheus.io/scrape": "true", "prometheus.io/port": str(HELLO_PORT)}
+    silent["metadata"]["annotations"] = asked["metadata"]["annotations"]
+    space.start(asked, hello("unasked"))
+    address = space.get("pod", "asked")["status"]["podIP"]
+    assert lab.fetch(f"{address}:{HELLO_PORT}").startswith("hello 1.0.0")
+
+    def counted() -> list[dict[str, str]]:
+        return measured(lab, f'http_requests_total{{namespace="{space.name}", path="/", code="200"}}')
+
+    (row,) = eventually("the request is counted", counted)
+    assert (row["pod"], row["app"], row["node"], row["version"], row["value"]) == (
+        *("asked", "asked", space.get("pod", "asked")["spec"]["nodeName"]),
+        *("1.0.0", "1"),
+    )
+    for job, number in (("kubelet", len(lab.nodes)), ("cadvisor", len(lab.nodes)), ("apiserver", 1), ("pods", 1)):
+        eventually(f"{job} answers", partial(answered, lab, job, number))
+    memory = f'container_memory_working_set_bytes{{namespace="{space.name}", container="asked"}} > 0'
+    eventually("cAdvisor knows the container", lambda: measured(lab, memory))
+    space.start(silent)
+    eventually("its alert fires", lambda: alerts(lab) == [("AppDown", "silent", "firing")])
+    space.kubectl("delete", "pod", "silent", "--now")
+    eventually("the alert is over", lambda: alerts(lab) == [])
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "prometheus") == "prometheus: disabled\n"
+    assert everything(lab) == pristine
+
+
+def test_logs_of_a_pod_can_be_read_when_it_is_gone(lab: Lab, pristine: set[str]) -> None:
+    for _ in range(2):
+        assert good("enable", "logs") == "logs: enabled\n"
+    space = Namespace(lab, "k8s101-addon-test")
+    lab.kubectl("create", "namespace", space.name)
+    space.start(pod("talks", command=("sh", "-c", "echo ready; echo level=error lost the cart; sleep infinity")))
+
+    def said(words: str) -> list[dict[str, str]]:
+        query = f'kubernetes.pod_namespace:="{space.name}" {words}'
+        text = proxied(lab, "logging/victorialogs:9428", "/select/logsql/query", query=query)
+        return [json.loads(line) for line in text.splitlines()]
+
+    (line,) = eventually("the line is collected", lambda: said("cart"))
+    node = space.get("pod", "talks")["spec"]["nodeName"]
+    space.kubectl("delete", "pod", "talks", "--now")
+    (line,) = said("cart")
+    assert line["_msg"] == "level=error lost the cart"
+    assert (line["kubernetes.pod_name"], line["kubernetes.pod_node_name"]) == ("talks", node)
+    assert line["kubernetes.pod_labels.app"] == "talks"
+    assert said("nothing_of_the_kind") == []
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "logs") == "logs: disabled\n"
     assert everything(lab) == pristine
 
 

@@ -59,8 +59,8 @@ def test_what_is_applied_fits_any_cluster(addon: Addon) -> None:
 @OF_EACH
 def test_versions_of_images_are_those_of_their_programs(addon: Addon) -> None:
     for image in addon.images:
-        version = project_of(image.program).version
-        assert image.reference.rpartition(":")[2].removeprefix("v") == version.removeprefix("v")
+        tag = project_of(image.program).tag
+        assert image.reference.rpartition(":")[2].removeprefix("v") == tag.removeprefix("v")
 
 
 @OF_EACH

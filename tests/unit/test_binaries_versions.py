@@ -18,7 +18,7 @@ def test_a_program_tells_its_pinned_version(project: Project, tool: Program) -> 
     if not path.exists():
         pytest.skip(f"not made yet: run python -m k8s101.cluster.programs.binaries {tool.name}")
     answer = subprocess.run([path, *tool.asks], capture_output=True, text=True, check=True)
-    assert tells(answer.stdout + answer.stderr, project.version), answer.stdout + answer.stderr
+    assert tells(answer.stdout + answer.stderr, project.tag), answer.stdout + answer.stderr
 
 
 def test_runc_can_filter_system_calls() -> None:

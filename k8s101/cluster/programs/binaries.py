@@ -117,7 +117,7 @@ def _on_path(project: Project, tool: Program) -> Path | None:
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
-    return Path(found).absolute() if tells(answer.stdout + answer.stderr, project.version) else None
+    return Path(found).absolute() if tells(answer.stdout + answer.stderr, project.tag) else None
 
 
 def tells(output: str, version: str) -> bool:

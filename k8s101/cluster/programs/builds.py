@@ -250,5 +250,6 @@ def build(go: str, project: Project, tool: Program, target: Path, line: Line) ->
 
 def _stamps(project: Project, date: str) -> str:
     major, minor, *_ = project.version.removeprefix("v").split(".")
-    values = {"version": project.version, "major": major, "minor": minor, "date": date}
+    number = project.tag.removeprefix("v")
+    values = {"version": project.version, "number": number, "major": major, "minor": minor, "date": date}
     return " ".join(["-s -w", *(f"-X {stamp.format(**values)}" for stamp in project.stamps)])

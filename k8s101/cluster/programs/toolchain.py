@@ -61,9 +61,10 @@ class Project:
         module: the Go module whose version is the project's version, or the wheel.
         tools: its programs.
         release: its release files, None where no checksum is published.
-        stamps: linker `-X` values, patterns of `{version}`, `{major}`, `{minor}` and `{date}`.
+        stamps: linker `-X` values, patterns of `{version}`, `{number}`, `{major}`, `{minor}` and `{date}`.
         cgo: whether it is linked against C libraries.
         wheel: whether it comes as a PyPI wheel, pinned in a file of requirements in the place of go.mod.
+        renumbered: a pattern of its module's versions, and what of it the release is called, where they differ.
         root: the directory that holds the components.
     """
 
@@ -74,6 +75,7 @@ class Project:
     stamps: tuple[str, ...] = ()
     cgo: bool = False
     wheel: bool = False
+    renumbered: tuple[str, str] = ("", "")
     root: Path = TOOLCHAIN
 
     @property
@@ -101,6 +103,12 @@ class Project:
         if (pin := re.search(pattern, text, re.MULTILINE)) is None:
             raise Problem(f"{self.module} is not required", where=str(self.pins[0]), then="add it")
         return f"v{pin[1]}"
+
+    @property
+    def tag(self) -> str:
+        """The version as upstream's releases and images are tagged, with its leading v."""
+        pattern, replacement = self.renumbered
+        return re.sub(pattern, replacement, self.version) if pattern else self.version
 
     @property
     def go_version(self) -> tuple[int, ...]:
@@ -276,6 +284,42 @@ PROJECTS = (
         "github.com/rancher/local-path-provisioner",
         (Program("local-path-provisioner", "github.com/rancher/local-path-provisioner", always=False, released=False),),
         stamps=("main.VERSION={version}",),
+    ),
+    Project(
+        "prometheus",
+        "github.com/prometheus/prometheus",
+        (
+            Program(
+                "prometheus",
+                "github.com/prometheus/prometheus/cmd/prometheus",
+                # of thirty ways to discover targets the one that is used; the others are libraries of clouds
+                tags=("remove_all_sd", "enable_kubernetes_sd"),
+                always=False,
+            ),
+        ),
+        stamps=("github.com/prometheus/common/version.Version={number}",),
+        # the module's v0.3YY.Z is release 3.YY.Z
+        renumbered=(r"v0\.(\d)0?(\d+)\.", r"v\1.\2."),
+    ),
+    Project(
+        "victoria-logs",
+        "github.com/VictoriaMetrics/VictoriaLogs",
+        (
+            Program(
+                "victoria-logs",
+                "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs",
+                ("-version",),
+                always=False,
+            ),
+            Program("vlagent", "github.com/VictoriaMetrics/VictoriaLogs/app/vlagent", ("-version",), always=False),
+        ),
+        stamps=("github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version={version}",),
+    ),
+    Project(
+        "stern",
+        "github.com/stern/stern",
+        (Program("stern", "github.com/stern/stern", always=False),),
+        stamps=("github.com/stern/stern/cmd.version={version}",),
     ),
     Project(
         "helm",
