@@ -19,7 +19,7 @@ PROGRAMS = Path(__file__).resolve().parents[1] / "shell" / "bin"
 LAST = "last"
 """Link to the kubeconfig of the lesson that was opened last."""
 
-TOOLS = ("crane", "helm")
+TOOLS = ("crane", "helm", "stern")
 """Programs that lessons type besides kubectl; each is made when it is called for the first time (shell/bin)."""
 
 OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
