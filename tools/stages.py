@@ -216,7 +216,7 @@ STAGES = (
         "cluster",
         "networking, DNS, storage, security, repair, reset, add-ons, on one real cluster",
         NODES,
-        540,
+        600,
         (_pytest("tests/cluster", after=tuple(CATALOG)),),
         root=True,
     ),
