@@ -206,6 +206,15 @@ def test_a_new_role_passes_too(reports: Api) -> None:
             f"kubectl create rolebinding more -n {REPORTS} --clusterrole=view --group=system:serviceaccounts:{REPORTS}",
             "every account of the namespace may list Pods now",
         ),
+        (
+            f"""
+            {SUBJECT}
+            kubectl create role list -n {REPORTS} --verb=list --resource=pods
+            kubectl create rolebinding list -n {REPORTS} --role=list --serviceaccount={REPORTS}:reports
+            kubectl create rolebinding more -n {REPORTS} --role=list --serviceaccount=default:reports
+            """,
+            "the account reports of namespace default may list them, too",
+        ),
         (f"kubectl delete role reports -n {REPORTS}", "reports may still read nothing at all in its namespace"),
     ],
 )

@@ -53,7 +53,7 @@ QUESTIONS = (
         "Anna's certificate is valid. What may she do?",
         {
             "all": Option("everything", "That holds for the group system:masters. Her group is shop."),
-            "read": Option("read, but change nothing", "Reading has to be granted, too."),
+            "read": Option("read, but change nothing", "Reading must be granted, too."),
             "nothing": Option("almost nothing", "the API server knows who she is, and nobody has granted her anything"),
         },
         "nothing",
@@ -62,7 +62,7 @@ QUESTIONS = (
         "logs",
         "The Role lets the team get, list and watch Pods. May anna read the log of a Pod?",
         {
-            "yes": Option("yes", "The log is a part of its own, pods/log, and the Role does not name it."),
+            "yes": Option("yes", "The log is a resource of its own, pods/log, and the Role does not name it."),
             "own": Option(
                 "only of Pods that she created", "RBAC knows kinds and names. It does not ask who created an object."
             ),
@@ -77,33 +77,39 @@ QUESTIONS = (
             "yes": Option("yes", "Her right comes from the group shop, and this command names no group."),
             "no": Option("no", "her right comes from the group shop, and --as=anna alone names no group"),
             "refused": Option(
-                "nothing: only Anna may ask that", "An administrator may act as anybody; a Role can allow it to others."
+                "an error, because only Anna may ask that",
+                "An administrator may act as anybody, and a Role can allow it to others.",
             ),
         },
         _as_anna,
     ),
     Question(
         "no-account",
-        "The manifest of Pod client says nothing about accounts. Who is the Pod for the API server?",
+        "The manifest of Pod client says nothing about accounts. With which identity does its program call the API?",
         {
-            "you": Option("whoever created the Pod", "The Pod outlives your command. It never gets your identity."),
-            "nobody": Option("nobody", "Every Pod gets an identity, unless its manifest says otherwise."),
-            "node": Option("its node", "The kubelet has an identity of its own, and does not lend it to Pods."),
+            "you": Option(
+                "that of whoever created the Pod", "A Pod goes on when you have left. It never gets your identity."
+            ),
+            "nobody": Option("with none", "Every Pod gets an identity, unless its manifest says otherwise."),
+            "node": Option("that of its node", "The kubelet has an identity of its own, and does not lend it to Pods."),
             "default": Option(
-                "the ServiceAccount default", "every namespace has one, and Pods without an account of their own use it"
+                "that of the ServiceAccount default",
+                "every namespace has one, and Pods without an account of their own use it",
             ),
         },
         "default",
     ),
     Question(
         "bound",
-        "A token is valid for an hour and bound to Pod client. You delete the Pod. What is the token good for?",
+        "A token is valid for an hour and bound to Pod client. You delete the Pod. Does the token still work?",
         {
-            "hour": Option("it works until the hour is over", "The API server also looks for the Pod in the token."),
-            "others": Option(
-                "it works in the account's other Pods", "It names one Pod. Each Pod has a token of its own."
+            "hour": Option(
+                "yes, until the hour is over", "The API server also looks for the Pod that the token names."
             ),
-            "nothing": Option("nothing", "the API server looks for the Pod that the token names, and finds none"),
+            "others": Option(
+                "yes, in the account's other Pods", "It names one Pod, and each Pod has a token of its own."
+            ),
+            "nothing": Option("no", "the API server looks for the Pod that the token names, and finds none"),
         },
         "nothing",
     ),
@@ -115,7 +121,7 @@ QUESTIONS = (
             "everything": Option(
                 "everything, for an hour", "A token says only who somebody is. Rights are looked up at each request."
             ),
-            "reads": Option("read, for an hour", "No rights are in a token, so none are left in it."),
+            "reads": Option("read, for an hour", "A token holds no rights, so it can't keep some of them."),
             "nothing": Option(
                 "nothing that the binding allowed", "rights are not in the token: they are looked up at each request"
             ),
@@ -126,7 +132,7 @@ QUESTIONS = (
         "unsaid",
         "The manifest of Pod usual says nothing about users. As which user does its program run?",
         {
-            "you": Option("as you", "Your user of the machine and the users in a container have nothing in common."),
+            "you": Option("as you", "The container does not know who you are on your machine."),
             "nobody": Option(
                 "as a user without rights", "Only if the image or the manifest says so. Here neither does."
             ),
@@ -138,7 +144,7 @@ QUESTIONS = (
         "running",
         "Pod intruder runs. Now its namespace enforces the level restricted. What happens to the Pod?",
         {
-            "deleted": Option("it is deleted", "Admission decides about requests. It never looks after what exists."),
+            "deleted": Option("it is deleted", "Admission checks requests. It does not look at what exists already."),
             "stopped": Option("its container is stopped", "The kubelet does not know about the label."),
             "runs": Option("it runs on", "the level is checked when a Pod is created"),
         },
@@ -148,8 +154,8 @@ QUESTIONS = (
         "audit-name",
         "You are kubernetes-admin and ask for Secrets with --as=anna. Which name does the audit log have?",
         {
-            "you": Option("yours only", "The log notes also as whom you acted."),
-            "anna": Option("anna's only", "Then nobody could act as somebody else without blaming them."),
+            "you": Option("yours only", "The log also notes as whom you acted."),
+            "anna": Option("anna's only", "Then the log would blame anna for what you did."),
             "both": Option("both", "the log notes who sent the request, and as whom"),
         },
         "both",

@@ -181,7 +181,12 @@ def _reports(api: Api) -> Iterator[Finding]:
     far = allowed("list", "pods", "kube-system")
     yield expect(not far, "and that in its namespace only", "reports may now list the Pods of other namespaces, too")
     others = app_may(api, "default", REPORTS, "list", "pods")
-    yield expect(not others, "nobody else may", "every account of the namespace may list Pods now")
+    yield expect(not others, "no other account here may", "every account of the namespace may list Pods now")
+    # kubectl set subject adds a subject and leaves the wrong one
+    stray = app_may(api, "reports", "default", "list", "pods", REPORTS)
+    yield expect(
+        not stray, "and none of namespace default", "the account reports of namespace default may list them, too"
+    )
 
 
 EXERCISES = (
@@ -190,9 +195,9 @@ EXERCISES = (
         _pay_begun,
         _careful,
         (
-            "Each refusal lists all that is missing. What does the Pod careful have that pay has not?",
-            "Three settings belong into the Pod's securityContext or the container's, three only into the container's, "
-            "and one line stands beside serviceAccountName.",
+            "Each refusal lists all that is missing. What does the Pod careful say that pay does not say?",
+            "Two settings belong in the Pod's securityContext or in the container's, three only in the container's, "
+            "and one line stands beside terminationGracePeriodSeconds.",
             "runAsNonRoot: true and seccompProfile: {type: RuntimeDefault} for the Pod; allowPrivilegeEscalation: "
             "false, capabilities: {drop: [ALL]} and readOnlyRootFilesystem: true for the container; "
             "automountServiceAccountToken: false.",
@@ -203,7 +208,8 @@ EXERCISES = (
         begun("ServiceAccount", "mailer"),
         _mailer,
         (
-            "A Role alone does nothing. Which two other objects does it take, and which verb is enough for one Secret?",
+            "A Role alone grants nothing to anybody. Which two other objects do you need, and which verb is enough for "
+            "one Secret?",
             "`kubectl explain role.rules.resourceNames` describes the missing field. `kubectl create rolebinding "
             "--help` shows how to name a ServiceAccount.",
             "In the Role: verbs: [get] and resourceNames: [smtp]. Then kubectl create serviceaccount mailer, and "
@@ -219,9 +225,9 @@ EXERCISES = (
             "RoleBinding, letter by letter.",
             "`kubectl describe role,rolebinding -n k8s101-security-reports` shows both. `kubectl auth can-i --list "
             "--as=…` shows what holds for the account.",
-            "The RoleBinding names an account in namespace default, and the Role lacks the verb list for Pods: "
-            "kubectl set subject rolebinding reports -n k8s101-security-reports "
-            "--serviceaccount=k8s101-security-reports:reports, and kubectl edit role reports -n …-reports",
+            "The RoleBinding names an account of namespace default, and the Role lacks the verb list for Pods. Change "
+            "both with kubectl edit rolebinding reports and kubectl edit role reports, each with "
+            "-n k8s101-security-reports.",
         ),
     ),
 )
