@@ -81,14 +81,17 @@ QUESTIONS = (
         "Somebody deletes the Service of the release. Who creates it again?",
         {
             "helm": Option("Helm, after some seconds", "Helm is a command. Between two calls nothing of it runs."),
-            "deployment": Option("the Deployment's controller", "It looks after Pods. A Service is not its own."),
+            "deployment": Option(
+                "the Deployment's controller",
+                "It takes care of Pods, through a ReplicaSet. It does not own the Service.",
+            ),
             "nobody": Option("nobody, until the next upgrade", "no controller watches over a release"),
         },
         _missing,
     ),
     Question(
         "set-only",
-        "Now you upgrade with --set image.tag=1.1.0 and nothing else. What becomes of the three replicas and the "
+        "Now you upgrade with --set image.tag=1.1.0 and nothing else. What happens to the three replicas and the "
         "greeting of production?",
         {
             "kept": Option(

@@ -144,7 +144,7 @@ def _team(api: Api) -> Iterator[Finding]:
 
 
 def _tested(tests: list[dict[str, Any]]) -> Finding:
-    """Say what became of the tests of a release: Helm writes it into the revision."""
+    """Say how the tests of a release ended: Helm writes it into the revision."""
     phases = [hook.get("last_run", {}).get("phase") or "" for hook in tests]
     if not any(phases):
         return expect(False, "", "nobody has run its test since the last upgrade: helm test team")
