@@ -45,7 +45,7 @@ def site_deleted(namespace, spec, **_):
 
 
 def reconcile(namespace, name):
-    """Make everything as the Site wants it. Done twice, it is the same."""
+    """Make everything as the Site wants it. Done twice, the result is the same."""
     sites, core, apps = client.CustomObjectsApi(), client.CoreV1Api(), client.AppsV1Api()
     with ONE_AT_A_TIME:
         found = sites.list_namespaced_custom_object(*SITES, namespace, "sites", field_selector=f"metadata.name={name}")

@@ -61,7 +61,8 @@ QUESTIONS = (
         "start the loop again. What does it do?",
         {
             "none": Option(
-                "nothing, because all three events are over", "It does not need the events. It compares what is there."
+                "nothing, because all three events are over",
+                "It does not need the events. It compares what exists with what is wanted.",
             ),
             "new": Option(
                 "it creates green, and knows nothing of the two deletions",
@@ -73,7 +74,7 @@ QUESTIONS = (
     ),
     Question(
         "rebuilt",
-        "You delete the Deployment of shop. The operator runs. What do you find a few seconds later?",
+        "You delete the Deployment of shop. The operator is running. What do you find a few seconds later?",
         {
             "lost": Option(
                 "no Deployment: you deleted it yourself", "Nobody asks who deleted it. The Site still wants it."
@@ -100,7 +101,7 @@ QUESTIONS = (
                 "the API server refuses the deletion", "It accepts the deletion, and notes the time in the object."
             ),
             "waits": Option(
-                "the Site is marked, and stays",
+                "the Site is marked for deletion, and stays",
                 "an object is deleted when its last finalizer is removed",
             ),
         },
@@ -108,19 +109,20 @@ QUESTIONS = (
     ),
     Question(
         "crd",
-        "Somebody deletes the definition of the kind Site while the operator is away. Then the operator starts again. "
-        "What comes of it?",
+        "Somebody deletes the definition of the kind Site while the operator is not running. Then the operator starts "
+        "again. What do you find?",
         {
             "refused": Option(
-                "the deletion was refused, as there are Sites", "Nobody asks. Deleting a kind deletes all its objects."
+                "the deletion was refused, because there are Sites",
+                "The API server accepts it. Deleting a kind deletes all its objects.",
             ),
             "gone": Option(
                 "the operator removes the finalizers, and the kind is deleted",
-                "It would, if the API server still offered it the kind. Look at the verbs.",
+                "It would, if it served the kind. Look at what kopf says, and at the verbs.",
             ),
             "stuck": Option(
                 "the kind and its Sites stay, marked for deletion",
-                "kopf serves only kinds that can be patched, and a kind that is being deleted no longer says so",
+                "kopf serves only kinds that offer the verb patch; a kind that is being deleted no longer offers it",
             ),
         },
         _crd,
@@ -136,7 +138,7 @@ QUESTIONS = (
             ),
             "crashes": Option(
                 "the operator's Pod does not start",
-                "The kubelet starts it. Nobody compares rights with needs.",
+                "The kubelet starts it. Nobody checks beforehand which rights it needs.",
             ),
             "runs": Option(
                 "the operator runs, and the Site does not become ready", "only the request itself is refused, with 403"
@@ -149,7 +151,7 @@ QUESTIONS = (
     ),
     Question(
         "policy",
-        "A policy now asks for two replicas of each Site. Site lima has one. What becomes of it?",
+        "A policy now asks for at least two replicas of each Site. Site lima has one. What happens to it?",
         {
             "deleted": Option("it is deleted", "A policy deletes nothing. It looks at requests."),
             "scaled": Option("it is scaled to two", "A validating policy changes nothing: it accepts or refuses."),

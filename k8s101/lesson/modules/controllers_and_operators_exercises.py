@@ -76,7 +76,11 @@ def _written_again(api: Api, wanted: str) -> Finding:
     body["metadata"]["annotations"]["checked"] = None  # type: ignore[assignment]
     api.rest.call("PATCH", path, body, "application/merge-patch+json")
     back = until(lambda: _status(api, "party").get("url") == wanted, FOLLOWS_SECONDS * api.patience, every=0.2)
-    return expect(back, "and does so again", "the url was removed, and no operator has written it again")
+    return expect(
+        back,
+        "and writes it again when it is removed",
+        "the url was removed, and no operator has written it again",
+    )
 
 
 def _may(api: Api, verb: str, resource: str, group: str = GROUP, subresource: str = "") -> bool:
@@ -184,10 +188,11 @@ EXERCISES = (
         (
             "kubectl create role writes one rule for all resources that you name. Here two resources need different "
             "verbs.",
-            "The number of replicas is not part of the rule on sites: kubectl scale writes to a subresource. "
-            "operator.yaml has an example of a rule for a subresource.",
-            "Take scale and the verb patch out of the draft's rule, and add another rule: apiGroups: [k8s101.test], "
-            "resources: [sites/scale], verbs: [get, patch].",
+            "A rule for sites does not cover their subresources, and kubectl scale writes to one. `operator.yaml` has "
+            "an example of a rule for a subresource, and of a RoleBinding.",
+            "Take sites/scale and the verb patch out of the draft's rule, and add another rule: apiGroups: "
+            "[k8s101.test], resources: [sites/scale], verbs: [get, patch]. Then kubectl create rolebinding night-shift "
+            "--role=night-shift --serviceaccount=k8s101-controllers-and-operators:night-shift",
         ),
     ),
     Exercise(

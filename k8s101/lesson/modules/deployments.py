@@ -270,7 +270,7 @@ QUESTIONS = (
     ),
     Question(
         "owner",
-        "A ReplicaSet names a Deployment in its ownerReferences. Somebody deletes the Deployment. What becomes of the "
+        "A ReplicaSet names a Deployment in its ownerReferences. Somebody deletes the Deployment. What happens to the "
         "ReplicaSet?",
         {
             "stays": Option("it stays, without an owner", "Only if somebody deletes the owner with --cascade=orphan."),
