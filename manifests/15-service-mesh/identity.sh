@@ -1,4 +1,4 @@
-# Makes an identity for each account that is named: a key and a certificate of the mesh's CA, in a Secret NAME-identity.
+# Makes an identity for each account that you name: a key and a certificate of the mesh's CA, in a Secret NAME-identity.
 new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc'
 test -e ca.crt || openssl req -x509 $new -keyout ca.key -out ca.crt -subj '/CN=CA of the mesh' -days 30 2> /dev/null
 for name in "$@"; do

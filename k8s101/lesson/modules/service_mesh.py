@@ -54,16 +54,16 @@ QUESTIONS = (
         "The weights are 90 and 10. Traefik took turns in module 13. How many of 400 requests get 2.0.0 from Envoy?",
         {
             "exactly": Option(
-                "exactly 40", "That would need a common memory of all proxies. Each proxy draws for itself."
+                "exactly 40", "For that, Envoy would have to take turns. It draws a random number for each request."
             ),
-            "near": Option("about 40, another number each time", "Envoy draws for each request"),
+            "near": Option("about 40, another number each time", "Envoy draws a random number for each request"),
             "pods": Option("200, because each release has one Pod", "The weights decide, not the number of Pods."),
         },
         "near",
     ),
     Question(
         "retries",
-        "One of four copies answers 500 each time. The proxy may now ask two other copies after an error. "
+        "One of four copies answers 500 each time. After an error, the proxy may now ask up to two other copies. "
         "How many of 100 requests fail for the user?",
         {
             "quarter": Option(
@@ -71,7 +71,7 @@ QUESTIONS = (
             ),
             "few": Option(
                 "one or two",
-                "If the second try might reach the bad copy again. Here it asks a copy it has not asked yet.",
+                "It would be so if the next try could reach the bad copy again. Here it asks one it has not asked yet.",
             ),
             "none": Option("none", "the second try goes to one of the good copies"),
         },
@@ -93,14 +93,14 @@ QUESTIONS = (
     ),
     Question(
         "around",
-        "visitor asks the Pod of hello at its own address and the app's own port. No Service, no proxy of its own. "
+        "visitor asks the Pod of hello at its own address and the app's own port. It uses no Service and has no proxy. "
         "What does it get?",
         {
             "answer": Option(
                 "an answer: the app listens on that port", "The app does listen, but the connection does not reach it."
             ),
-            "closed": Option("no answer", "the redirect leads every connection from outside to the proxy"),
-            "forbidden": Option("403", "For a status, the connection must stand. It fails before any HTTP is spoken."),
+            "closed": Option("no answer", "the redirect leads each connection from outside the Pod to the proxy"),
+            "forbidden": Option("403", "A status needs a connection. This one fails before any HTTP is spoken."),
         },
         "closed",
     ),
