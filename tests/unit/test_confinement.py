@@ -12,19 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from k8s101.cluster.linux import landlock
+from k8s101.cluster.guest import confinement
+from k8s101.cluster.linux import landlock, own_root
+from k8s101.cluster.values.settings import ROOT
 
 ATTEMPTS = """
-import json, os, socket, sys
+# all of it now: later no module can be read
+import contextlib, encodings.idna, json, os, socket, sys
 from pathlib import Path
-from k8s101.cluster.linux import landlock, seccomp
+from k8s101.cluster.guest import confinement
+from k8s101.cluster.linux import landlock, mounts, seccomp
 
 how, own, allowed, other = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+private, parent = own.parent / "private", os.getppid()
+if how == "kernel, old Landlock":
+    landlock.version = lambda: 2
 if how == "network":
     rights = landlock.Rights(readable=[Path("/")], writable=[own], connects=(allowed,), listens=True)
     assert landlock.restrict(rights) and seccomp.confine_network()
-if how == "kernel":
-    assert landlock.restrict(landlock.Rights(writable=[own])) and seccomp.confine_kernel()
+if how.startswith("kernel"):
+    confinement.hold(landlock.Rights(writable=[own]))
+    assert seccomp.confine_kernel()
 
 
 def works(attempt):
@@ -39,6 +47,12 @@ def changes_mode():
     (own / "file").chmod(0o600 if (own / "file").stat().st_mode & 0o777 == 0o644 else 0o644)
 
 
+def mounts_something():
+    with contextlib.suppress(OSError):
+        mounts.call("unshare", 0x10020000)  # CLONE_NEWUSER | CLONE_NEWNS
+    mounts.bind(own, own)
+
+
 mode = (own / "file").stat().st_mode
 changes_mode()
 outcome = {
@@ -47,10 +61,13 @@ outcome = {
     "listen": works(lambda: socket.create_server(("127.0.0.1", 0)).close()),
     "send a datagram": works(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", other))),
     "open a Unix socket": works(lambda: socket.socket(socket.AF_UNIX).close()),
-    "read elsewhere": works(lambda: (own.parent / "private").read_text()),
-    "write elsewhere": works(lambda: (own.parent / "private").write_text("changed")),
+    "read elsewhere": works(private.read_text),
+    "read by another process": works(lambda: Path(f"/proc/{parent}/root{private}").read_text()),
+    "write elsewhere": works(lambda: private.write_text("changed")),
+    "empty elsewhere": works(lambda: os.truncate(private, 0)),
     "write its own": works(lambda: (own / "file").write_text("changed")),
     "change a mode": (own / "file").stat().st_mode != mode,
+    "mount": works(mounts_something),
 }
 print(json.dumps(outcome))
 """
@@ -58,12 +75,13 @@ print(json.dumps(outcome))
 KEPT = {
     "nothing": {
         *("call the allowed port", "call another port", "listen", "send a datagram", "open a Unix socket"),
-        *("read elsewhere", "write elsewhere", "write its own", "change a mode"),
+        *("read elsewhere", "read by another process", "write elsewhere", "empty elsewhere", "write its own"),
+        *("change a mode", "mount"),
     },
     "network": {
         *("call the allowed port", "listen", "open a Unix socket", "read elsewhere", "write its own", "change a mode"),
     },
-    "kernel": {"open a Unix socket", "write its own"},
+    **dict.fromkeys(("kernel", "kernel, old Landlock", "kernel, no Landlock"), {"open a Unix socket", "write its own"}),
 }
 """What each confinement leaves; Landlock itself says nothing of modes, so only the guest's kernel loses them."""
 
@@ -82,11 +100,35 @@ def ports() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.parametrize("how", KEPT)
 def test_what_is_left(how: str, tmp_path: Path, ports: tuple[int, int]) -> None:
+    if how.endswith("Landlock") and not own_root.possible():
+        pytest.skip("this machine refuses user namespaces")
     own = tmp_path / "own"
     own.mkdir()
     (own / "file").write_text("")
     (tmp_path / "private").write_text("")
     command = (sys.executable, "-c", ATTEMPTS, how, str(own), *map(str, ports))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    outcome = json.loads(python_where_refused("landlock" if how == "kernel, no Landlock" else "", *command))
+    optional = set() if own_root.possible() else {"mount"} & KEPT[how]
+    assert {attempt for attempt, worked in outcome.items() if worked} | optional == KEPT[how]
+
+
+@pytest.mark.parametrize(
+    "refused, told",
+    [
+        ("", [confinement.LANDLOCK, ""]),
+        ("landlock", [confinement.OWN_ROOT, ""]),
+        ("landlock,namespaces", ["", "nothing keeps privileged Pods from your files"]),
+    ],
+)
+def test_what_keeps_files_is_told(refused: str, told: list[str]) -> None:
+    script = "from k8s101.cluster.guest.confinement import gap, keeper; print(keeper(), gap(), sep=chr(10))"
+    keeper, gap = python_where_refused(refused, sys.executable, "-c", script).splitlines()
+    assert [keeper, gap.partition(":")[0]] == told
+
+
+def python_where_refused(refused: str, *command: str) -> str:
+    """Run Python, where something is refused if it is named, and return what it prints."""
+    wrapped = (sys.executable, str(ROOT / "tests/refusing.py"), refused, *command) if refused else command
+    done = subprocess.run(wrapped, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert {attempt for attempt, worked in json.loads(done.stdout).items() if worked} == KEPT[how]
+    return done.stdout

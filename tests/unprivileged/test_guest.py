@@ -83,6 +83,25 @@ def kubectl(machine: SmallMachine) -> tuple[str, str]:
     return machine.program("kubectl"), str(machine.state() / "kubeconfig")
 
 
+def where_refused(machine: SmallMachine, what: str, *arguments: str, **options: Any) -> Finished:
+    """Run the workshop's command where the kernel refuses something (see `tests/refusing.py`)."""
+    command = (str(ROOT / ".venv/bin/python"), "-m", "k8s101.cli", *arguments)
+    return machine.python(str(ROOT / "tests/refusing.py"), what, *command, **options)
+
+
+def let_intrude(machine: SmallMachine) -> None:
+    """Start a Pod that has every right."""
+    apply(machine, intruder(nodeName="worker-1"))
+    machine.kubectl("wait", "pod/intruder", "--for=condition=Ready", "--timeout=60s").good()
+
+
+def obeyed_files(machine: SmallMachine) -> Kept:
+    """Return what processes of the machine read and do."""
+    state = machine.state()
+    names = ("kubeconfig", "settings.json", "supervisord.conf", "guest/guest.json", "pki/ca.key")
+    return Kept({state / name: state / name for name in names})
+
+
 def ready_replicas(machine: SmallMachine, name: str) -> int:
     answer = machine.kubectl("get", "deployment", name, "--output=jsonpath={.status.readyReplicas}").out
     return int(answer or 0)
@@ -103,15 +122,36 @@ def web(running: SmallMachine) -> SmallMachine:
 
 
 def test_where_no_kernel_can_start_nodes_are_simulated(machine: SmallMachine) -> None:
-    script = str(ROOT / "tests/refusing.py")
-    command = (str(ROOT / ".venv/bin/python"), "-m", "k8s101.cli", "up", "--no-check")
     try:
-        up = machine.python(script, *command, K8S101_STATE=str(machine.home() / "other")).good()
+        up = where_refused(machine, "tracing", "up", "--no-check", K8S101_STATE=str(machine.home() / "other")).good()
         (line,) = [line for line in up.err.splitlines() if "simulated" in line]
         assert "this cluster is of the kind simulated: a user-mode kernel cannot run here" in line
     finally:
         # the other tests need the memory
         machine.k8s101("down", K8S101_STATE=str(machine.home() / "other")).good()
+
+
+def test_where_no_landlock_is_the_guest_has_a_root_of_its_own(machine: SmallMachine, private: Kept) -> None:
+    """The first cluster of this machine, which ends before that of the other tests begins."""
+    try:
+        where_refused(machine, "landlock", "up", "--nodes", "1", "--no-check").good()
+        assert "a root of its own and seccomp keep" in where_refused(machine, "landlock", "doctor").out
+        let_intrude(machine)
+        script = "; ".join(attempt("hostfs", path, LOOK) for path in (ROOT / "k8s101/cli.py", ROOT / ".git/own.txt"))
+        seen = machine.kubectl("exec", "intruder", "--", "sh", "-c", script).out
+        assert "import" in seen and WORD not in seen
+        obeyed = obeyed_files(machine)
+        for way in WAYS:
+            look = "; ".join(attempt(way, path, [*LOOK, *CHANGE]) for path in private.files)
+            change = "; ".join(attempt(way, path, CHANGE) for path in obeyed.files)
+            seen = machine.kubectl("exec", "intruder", "--", "sh", "-c", f"{look}; {change}").out
+            assert WORD not in seen and "own.txt\n" not in seen, way
+        private.assert_unchanged()
+        obeyed.assert_unchanged()
+    finally:
+        machine.k8s101("down").good()
+    assert machine.processes() == []
+    assert not machine.state().exists()
 
 
 def test_it_is_what_an_ordinary_user_gets(running: SmallMachine) -> None:
@@ -262,8 +302,7 @@ def private(machine: SmallMachine) -> Kept:
 @pytest.fixture(scope="module")
 def intruding(running: SmallMachine) -> SmallMachine:
     """The running cluster with a Pod that has every right."""
-    apply(running, intruder(nodeName="worker-1"))
-    running.kubectl("wait", "pod/intruder", "--for=condition=Ready", "--timeout=60s").good()
+    let_intrude(running)
     return running
 
 
@@ -280,9 +319,7 @@ def test_a_privileged_pod_neither_sees_nor_changes_private_files(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_privileged_pod_changes_nothing_that_the_machine_obeys(intruding: SmallMachine, way: str) -> None:
-    state = intruding.state()
-    names = ("kubeconfig", "settings.json", "supervisord.conf", "guest/guest.json", "pki/ca.key")
-    obeyed = Kept({state / name: state / name for name in names})
+    obeyed = obeyed_files(intruding)
     for path in obeyed.files:
         intruding.kubectl("exec", "intruder", "--", "sh", "-c", attempt(way, path, CHANGE))
     obeyed.assert_unchanged()
@@ -389,8 +426,7 @@ def test_a_privileged_pod_that_opens_the_guests_network_calls_nothing(running: S
     ranges, ports = CANDIDATE_RANGES[0], settings["ports"]
     assert settings["ranges"]["nodes"] == str(ranges.nodes)
     ip, nft, sysctl = (shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin") for name in ("ip", "nft", "sysctl"))
-    apply(running, intruder(nodeName="worker-1"))
-    running.kubectl("wait", "pod/intruder", "--for=condition=Ready", "--timeout=60s").good()
+    let_intrude(running)
 
     def inside(script: str) -> Finished:
         return running.kubectl("exec", "intruder", "--", "sh", "-c", script)

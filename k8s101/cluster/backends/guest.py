@@ -75,10 +75,10 @@ def check() -> None:
 def examine(settings: Settings | None) -> list[Finding]:
     """Say why it is not real nodes of the machine itself, and what keeps Pods from the machine."""
     gap = confinement.gap()
-    kept = gap or "Landlock and seccomp keep privileged Pods from your files"
+    kept = gap or f"{confinement.keeper()} and seccomp keep privileged Pods from your files"
     return [
         nodes.why_not("guest"),
-        Finding(not gap, kept, "use a kernel from 6.2 on with Landlock, or trust your Pods"),
+        Finding(not gap, kept, "use a kernel from 6.2 on with Landlock, or allow user namespaces, or trust your Pods"),
     ]
 
 

@@ -209,8 +209,10 @@ def _show(place: Path, target: Path, empty: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
     try:
+        # where the machine's root is nobody, as in some guests, `mount` would become that; it must stay root
+        options = "ro" if place.stat().st_uid == 0 else "ro,nosuid"
         # an overlay of one layer would want a writable one
-        mount("overlay", target, f"ro,lowerdir={empty}:/proc/self/fd/{directory}")
+        mount("overlay", target, f"{options},lowerdir={empty}:/proc/self/fd/{directory}")
     except OSError:
         # some file systems cannot be a layer
         bind(place, target, read_only=True)
