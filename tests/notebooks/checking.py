@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ from k8s101.notebook.document import Tree, cells, read
 from tests.waiting import eventually
 
 CLEAR_SECONDS = 60
+
+ADDONS_SECONDS = 600
+"""Where a program is not there yet, it is downloaded or built."""
 
 
 class Page:
@@ -57,6 +62,24 @@ def lesson(slug: str) -> Iterator[Api]:
     api = connect(slug)
     yield api
     api.core.delete_namespace(api.namespace)
+
+
+@contextmanager
+def addons(user: str, *names: str) -> Iterator[None]:
+    """Have add-ons while a test needs them.
+
+    Args:
+        user: who uses them, so that nobody else's end takes them away.
+        names: the add-ons.
+    """
+
+    def k8s101(verb: str) -> None:
+        command = (sys.executable, "-m", "k8s101.cli", "addons", verb, *names, "--for", user)
+        subprocess.run(command, check=True, capture_output=True, timeout=ADDONS_SECONDS)
+
+    k8s101("enable")
+    yield
+    k8s101("disable")
 
 
 def clear(api: Api, *words: str) -> None:

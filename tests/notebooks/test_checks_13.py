@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 
 from k8s101.lesson.api.session import Api, make_current
 from k8s101.lesson.modules.ingress_and_gateway_exercises import EDGE, TICKETS
-from tests.notebooks.checking import Page, assert_passes, last_line, lesson
+from tests.notebooks.checking import Page, addons, assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
@@ -20,31 +18,21 @@ bash = PAGE.bash
 changed = PAGE.changed
 cell = PAGE.cell
 
-USER = "test-checks-13"
-ADDONS_SECONDS = 600
-"""Where the controller's program is not there yet, it is downloaded."""
-
-
-def addons(verb: str) -> None:
-    command = (sys.executable, "-m", "k8s101.cli", "addons", verb, "ingress", "gateway", "--for", USER)
-    subprocess.run(command, check=True, capture_output=True, timeout=ADDONS_SECONDS)
-
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Api]:
-    addons("enable")
-    with lesson("ingress-and-gateway") as api:
-        bash(
-            """
-            kubectl apply -f apps.yaml -f next.yaml -f gateway.yaml -f routes.yaml > /dev/null
-            kubectl label namespace k8s101-ingress-and-gateway door=open
-            kubectl rollout status deployment/hello --timeout=60s
-            kubectl rollout status deployment/next --timeout=60s
-            """
-        )
-        yield api
-    bash(f"kubectl delete namespace {EDGE} {TICKETS} --ignore-not-found --timeout=60s")
-    addons("disable")
+    with addons("test-checks-13", "ingress", "gateway"):
+        with lesson("ingress-and-gateway") as api:
+            bash(
+                """
+                kubectl apply -f apps.yaml -f next.yaml -f gateway.yaml -f routes.yaml > /dev/null
+                kubectl label namespace k8s101-ingress-and-gateway door=open
+                kubectl rollout status deployment/hello --timeout=60s
+                kubectl rollout status deployment/next --timeout=60s
+                """
+            )
+            yield api
+        bash(f"kubectl delete namespace {EDGE} {TICKETS} --ignore-not-found --timeout=60s")
 
 
 @pytest.fixture

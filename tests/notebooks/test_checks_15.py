@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from k8s101.lesson.api.session import Api, make_current
-from tests.notebooks.checking import Page, assert_passes, last_line, lesson
+from tests.notebooks.checking import Page, addons, assert_passes, last_line, lesson
 
 pytestmark = pytest.mark.cluster
 
@@ -19,15 +17,6 @@ PAGE = Page("15")
 bash = PAGE.bash
 changed = PAGE.changed
 cell = PAGE.cell
-
-USER = "test-checks-15"
-ADDONS_SECONDS = 600
-"""Where the proxy is not there yet, it is downloaded."""
-
-
-def addons(verb: str) -> None:
-    command = (sys.executable, "-m", "k8s101.cli", "addons", verb, "mesh", "--for", USER)
-    subprocess.run(command, check=True, capture_output=True, timeout=ADDONS_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(folder: Path) -> Iterator[Api]:
-    addons("enable")
-    with lesson("service-mesh") as api:
+    with addons("test-checks-15", "mesh"), lesson("service-mesh") as api:
         bash(
             f"""
             cd {folder}
@@ -58,7 +46,6 @@ def opened(folder: Path) -> Iterator[Api]:
             """
         )
         yield api
-    addons("disable")
 
 
 @pytest.fixture
