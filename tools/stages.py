@@ -28,7 +28,7 @@ class Command:
     Args:
         arguments: of `python -m`, or a program of this environment.
         name: the module that it tests, or what it makes; empty if it is the only one.
-        alone: whether nothing of its stage may run beside it.
+        alone: whether nothing of its stage may run beside it on the same cluster.
         after: the builds that must have ended before.
     """
 
@@ -49,6 +49,7 @@ class Stage:
         budget: how long it may take, in seconds; on two processors and with the programs made.
         commands: what it runs.
         width: how many of them at the same time.
+        spread: whether they may run on the second cluster, too.
         niceness: how far it stands back behind what others do, 0 to 19.
         vital: whether its failure ends the run.
         extra: whether it belongs to `make test-all` only.
@@ -61,6 +62,7 @@ class Stage:
     budget: int
     commands: tuple[Command, ...]
     width: int = 1
+    spread: bool = False
     niceness: int = 0
     vital: bool = False
     extra: bool = False
@@ -201,6 +203,7 @@ STAGES = (
         1260,
         _strict(),
         width=AT_ONCE,
+        spread=True,
         root=True,
     ),
     Stage(
@@ -210,6 +213,7 @@ STAGES = (
         1320,
         _checks(),
         width=AT_ONCE,
+        spread=True,
         root=True,
     ),
     Stage(

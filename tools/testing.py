@@ -1,8 +1,9 @@
 """`make test`: every stage, one summary, the number of tests at the end.
 
 Stages run in lanes side by side, because tests mostly wait: one lane has the cluster of real nodes, the other, with
-lower priority, builds what later stages need and tests what needs no cluster or makes its own. Pytest counts its
-tests; every other command counts as one.
+lower priority, builds what later stages need and tests what needs no cluster or makes its own. Stages that test one
+module after the other get a second cluster of real nodes for as long as they last. Pytest counts its tests; every
+other command counts as one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from k8s101.notebook import pool
 from k8s101.notebook.runs import end_children
 from tools.place import state_dir
 from tools.results import Counts, Outcome, count, summary, total
+from tools.second import Second
 from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
 
 ARTIFACTS = ROOT / "artifacts"
@@ -48,6 +50,7 @@ class Run:
     def __init__(self, stages: Sequence[Stage], able: bool) -> None:
         self._stages, self._able = stages, able
         self._outcomes: list[Outcome] = []
+        self._second = Second()
         self._speaking = threading.Lock()
         self._given_up = threading.Event()
         named = [command.name for stage in stages if stage.name == "builds" for command in stage.commands]
@@ -69,6 +72,7 @@ class Run:
             raise
         finally:
             lanes.shutdown()
+            self._second.close()
         order = [stage.name for stage in self._stages]
         return sorted(self._outcomes, key=lambda outcome: order.index(outcome.name))
 
@@ -101,11 +105,13 @@ class Run:
         if direct:
             self._say(f"\n=== {stage.name}")
         began = time.monotonic()
+        if stage.lane == NODES:
+            self._open_or_close_second(stage)
         parts: dict[str, float] = {}
 
-        def work(number: int) -> Counts:
+        def work(number: int, cluster: int) -> Counts:
             started = time.monotonic()
-            counts = self._command(stage, number, direct)
+            counts = self._command(stage, number, direct, second=cluster == 1)
             if name := stage.commands[number].name:
                 parts[name] = time.monotonic() - started
             return counts
@@ -114,10 +120,17 @@ class Run:
             pool.Task(f"{stage.name} {command.name}", partial(work, number), command.alone)
             for number, command in enumerate(stage.commands)
         ]
-        counts = total(pool.run(tasks, lambda _: None, width=stage.width))
+        clusters = 2 if stage.lane == NODES and self._second.running else 1
+        counts = total(pool.run(tasks, lambda _: None, width=stage.width, clusters=clusters))
         return Outcome(stage.name, counts, time.monotonic() - began, stage.budget, parts)
 
-    def _command(self, stage: Stage, number: int, direct: bool) -> Counts:
+    def _open_or_close_second(self, stage: Stage) -> None:
+        if not stage.spread:
+            self._second.close()
+        elif not self._second.running and not self._given_up.is_set() and (reason := self._second.open()):
+            self._say(f"\n{stage.name} has one cluster, for a second one does not start: {reason}")
+
+    def _command(self, stage: Stage, number: int, direct: bool, second: bool) -> Counts:
         """Run one command; what runs beside others is printed as a whole when it has ended."""
         command = stage.commands[number]
         for build in command.after:
@@ -132,18 +145,20 @@ class Run:
         began = time.monotonic()
         log = None if direct else ARTIFACTS / f"{name}.log"
         if log is None:
-            good = self._run(stage, arguments, None)
+            good = self._run(stage, arguments, None, second)
         else:
             with log.open("wb") as file:
-                good = self._run(stage, arguments, file.fileno())
+                good = self._run(stage, arguments, file.fileno(), second)
             heading = f"\n=== {name} ({time.monotonic() - began:.0f} s)\n"
             self._say(heading + log.read_text(errors="replace").rstrip())
         if command.name in self._made:
             self._made[command.name].set()
         return count(name, good, report, log)
 
-    def _run(self, stage: Stage, arguments: Sequence[str], output: int | None) -> bool:
+    def _run(self, stage: Stage, arguments: Sequence[str], output: int | None, second: bool) -> bool:
         environment = dict(os.environ)
+        if second:
+            arguments, environment = self._second.inside(arguments), self._second.environment()
         if stage.lane == BESIDE:
             environment["K8S101_STATE"] += "-beside"
         if self._given_up.is_set():

@@ -238,7 +238,7 @@ def soak(times: int, chosen: tuple[str, ...]) -> None:
 
 def _task(path: Path, tree: Tree, work: Callable[[], Result]) -> pool.Task[Result]:
     lesson = lessons.load(tree.notebooks / "lessons.yml").find(number_of(path))
-    return pool.Task(path.stem, work, alone=bool(lesson and lesson.alone))
+    return pool.Task(path.stem, lambda cluster: work(), alone=bool(lesson and lesson.alone))
 
 
 def _tell(run: runs.Run) -> None:

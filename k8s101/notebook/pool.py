@@ -1,9 +1,9 @@
-"""Several runs at the same time, except for those that must be alone."""
+"""Several runs at the same time, except for those that must be alone on their cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,12 +19,12 @@ class Task(Generic[Result]):
 
     Args:
         name: what it is called in messages.
-        work: does it, and returns what came of it.
-        alone: whether nothing may run beside it.
+        work: does it on the cluster with this number, counted from 0, and returns what came of it.
+        alone: whether nothing may run beside it on its cluster.
     """
 
     name: str
-    work: Callable[[], Result]
+    work: Callable[[int], Result]
     alone: bool = False
 
 
@@ -33,34 +33,54 @@ def run(
     told: Callable[[Result], object],
     *,
     width: int = AT_ONCE,
+    clusters: int = 1,
     end: Callable[[], object] = lambda: None,
 ) -> list[Result]:
-    """Do all work: first what may stand side by side, then one by one what must be alone.
+    """Do all work: on the first cluster what may stand side by side, then one by one what must be alone.
+
+    Other clusters begin with what must be alone. On each there is room for so many side by side that one is left
+    for every other cluster.
 
     Args:
         tasks: the work.
         told: is given each result as soon as it is there.
-        width: how much is done at the same time.
+        width: how much is done at the same time, on all clusters together.
+        clusters: how many there are.
         end: ends work under way, when it is given up: Ctrl-C, or an error in a task.
 
     Returns:
         The results, in the order of the tasks.
     """
+    clusters = min(clusters, width)
+    room = width - (clusters - 1)
+    waiting = list(range(len(tasks)))
+    places: dict[Future[Result], tuple[int, int]] = {}
     found: dict[int, Result] = {}
 
-    def keep(index: int, result: Result) -> None:
-        found[index] = result
-        told(result)
+    def alone(index: int) -> bool:
+        return tasks[index].alone and room > 1
 
-    together = [index for index, task in enumerate(tasks) if not task.alone or width == 1]
+    def fitting(cluster: int) -> int | None:
+        """Return which task a cluster begins next, or None if none can stand beside those that it has."""
+        here = [index for index, where in places.values() if where == cluster]
+        if len(here) == room or any(map(alone, here)):
+            return None
+        # one at a time keeps the order
+        wanted = sorted(waiting, key=lambda index: alone(index) == (cluster == 0))
+        return next((index for index in wanted if not (here and alone(index))), None)
+
     pool = ThreadPoolExecutor(width)
     try:
-        futures = {pool.submit(tasks[index].work): index for index in together}
-        for future in as_completed(futures):
-            keep(futures[future], future.result())
-        for index, task in enumerate(tasks):
-            if index not in together:
-                keep(index, pool.submit(task.work).result())
+        while waiting or places:
+            for cluster in range(clusters):
+                while len(places) < width and (index := fitting(cluster)) is not None:
+                    waiting.remove(index)
+                    places[pool.submit(tasks[index].work, cluster)] = (index, cluster)
+            done, _ = wait(places, return_when=FIRST_COMPLETED)
+            for future in done:
+                index, _ = places.pop(future)
+                found[index] = future.result()
+                told(found[index])
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,9 @@ import pytest
 from k8s101.cluster.values.settings import ROOT
 from tests.waiting import eventually
 from tools import results, testing
+from tools.place import state_dir
 from tools.results import Counts, Outcome
+from tools.second import Second
 from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
 
 GOOD = Command(("json.tool", "--help"))
@@ -60,6 +63,68 @@ def test_a_failed_vital_stage_ends_the_run(artifacts: Path, capsys: pytest.Captu
     ).all()
     assert [outcome.name for outcome in found] == ["prepare"]
     assert "prepare failed: nothing after it could be right" in capsys.readouterr().out
+
+
+class Beside(Second):
+    """A second cluster that is told by the environment alone.
+
+    Args:
+        why_not: why it does not start, empty if it does.
+    """
+
+    def __init__(self, why_not: str) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self._why_not = why_not
+
+    def open(self) -> str:
+        self.events.append("open")
+        self.running = not self._why_not
+        return self._why_not
+
+    def close(self) -> None:
+        if self.running:
+            self.events.append("close")
+        self.running = False
+
+    def inside(self, arguments: Sequence[str]) -> list[str]:
+        return list(arguments)
+
+
+@pytest.mark.parametrize("why_not", ["", "no room"])
+def test_what_must_be_alone_runs_on_both_clusters(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why_not: str
+) -> None:
+    second = Beside(why_not)
+    monkeypatch.setattr(testing, "Second", lambda: second)
+    commands = tuple(Command(("platform",), name, alone=True) for name in "abc")
+    found = testing.Run(
+        [
+            Stage("one", "", NODES, 60, commands, width=3, spread=True),
+            Stage("two", "", NODES, 60, commands, width=3, spread=True),
+            Stage("three", "", NODES, 60, (GOOD,)),
+        ],
+        able=True,
+    ).all()
+    assert [outcome.counts for outcome in found] == [Counts(3), Counts(3), Counts(1)]
+    assert second.events == (["open", "open"] if why_not else ["open", "close"])
+    assert ("one has one cluster, for a second one does not start: no room" in capsys.readouterr().out) == bool(why_not)
+
+
+def test_why_there_is_no_second_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = Second("k8s101-test-none")
+    monkeypatch.setenv("PATH", "")
+    assert "No such file or directory: 'ip'" in second.open()
+    assert not second.running
+    second.close()
+
+
+def test_commands_are_led_into_the_network_of_the_second_cluster() -> None:
+    second = Second()
+    assert second.inside(("a", "b")) == ["nsenter", "--net=/run/netns/k8s101-test-second", "--", "a", "b"]
+    environment = second.environment()
+    assert environment["K8S101_STATE"] == str(second.state) != str(state_dir())
+    assert second.state.name == "k8s101-test-second"
 
 
 INTERRUPTED = """
