@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -96,6 +97,8 @@ def disable(
         for addon in addons:
             users = loader.disable(cluster, addon, user, report, force=force)
             tell(f"{addon.name}: stays, used by {', '.join(users)}" if users else f"{addon.name}: disabled")
+    # `kubectl get all` fails as long as kubectl remembers a kind that has gone
+    shutil.rmtree(cluster.settings.kubectl_cache, ignore_errors=True)
 
 
 def remove_all(cluster: Cluster) -> list[str]:

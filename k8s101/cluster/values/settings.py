@@ -175,6 +175,11 @@ class Settings:
         return self.state / "lessons"
 
     @property
+    def kubectl_cache(self) -> Path:
+        """What kubectl remembers of this cluster's kinds of objects; another cluster may have the same address."""
+        return self.lessons / "kubectl"
+
+    @property
     def control_socket(self) -> Path:
         """The Unix socket of the host supervisor."""
         return self.state / "control.sock"

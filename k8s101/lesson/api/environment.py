@@ -65,7 +65,7 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
         "_K8S101_KUBECTL": str(client.kubectl()),
         "KUBECONFIG": kubeconfigs(settings, slug),
         "KUBERC": "off",
-        "KUBECACHEDIR": str(cache_dir() / "kubectl"),
+        "KUBECACHEDIR": str(settings.kubectl_cache),
     }
 
 

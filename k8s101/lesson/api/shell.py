@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 from k8s101.cluster.facade import client
-from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem
 from k8s101.lesson.api.session import Api, current
 
@@ -46,8 +45,8 @@ def run(command: list[str], shown: str) -> str:
 
 def environment(api: Api) -> dict[str, str]:
     """Return the variables for child processes: our kubeconfig, kubectl and its cache, none of the user's."""
-    cache = cache_dir() / "kubectl"
-    mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off", "KUBECACHEDIR": str(cache)}
+    mine = {"KUBECONFIG": str(api.settings.kubeconfig), "KUBERC": "off"}
+    mine["KUBECACHEDIR"] = str(api.settings.kubectl_cache)
     own = (str(kubectl_path().parent), str(Path(sys.executable).parent))
     path = os.pathsep.join((*own, os.environ.get("PATH", os.defpath)))
     mine |= {"PATH": path, "K8S101_LESSON": api.slug}
