@@ -96,12 +96,14 @@ QUESTIONS = (
         "api see?",
         {
             "client": Option(
-                "the client's", "Then api would answer to the client directly, who has never called api's address."
+                "the client's", "Then api would answer the client directly, and the client never called api's address."
             ),
             "third": Option(
                 "the address of the node that was called", "so the answer comes back the same way, through that node"
             ),
-            "service": Option("the address of the Service", "A Service never sends anything. It has no machine."),
+            "service": Option(
+                "the address of the Service", "A Service never sends anything. No machine has its address."
+            ),
         },
         "third",
     ),
@@ -137,13 +139,16 @@ QUESTIONS = (
     ),
     Question(
         "dns",
-        "From now on, front may call api at port 8000 and nobody else. What does it get from http://api/?",
+        "From now on, front may call api at port 8000 and may call nobody else. What does it get from http://api/?",
         {
             "answer": Option("an answer", "To find api, front has to ask somebody first."),
             "blocked": Option(
-                "nothing: the Service listens on port 80", "Rules see the Pod's port, because it is replaced before."
+                "nothing: the Service listens on port 80",
+                "Policies see the Pod's port: the kernel replaces the other one before.",
             ),
-            "name": Option("no answer: it cannot look up the name", "DNS is a Pod, too, and nobody has allowed it"),
+            "name": Option(
+                "no answer: it cannot look up the name", "DNS runs in Pods, too, and no policy allows calls to them"
+            ),
         },
         _dns,
     ),

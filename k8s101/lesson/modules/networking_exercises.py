@@ -151,7 +151,7 @@ EXERCISES = (
             "Two things differ: whose Pods are protected, and who may call them. The Pod api is in your namespace, "
             "the others are not.",
             "A list has one entry for each dash. Everything in one entry must hold; of several entries one is enough.",
-            "podSelector app: agent under spec; under from two entries: - podSelector with app: api, and "
+            "Under spec, a podSelector with app: agent. Under from, two entries: - podSelector with app: api, and "
             "- namespaceSelector with the name of the other team's namespace, and no podSelector in it.",
         ),
     ),
@@ -160,10 +160,10 @@ EXERCISES = (
         begun("Pod", "batch"),
         _batch,
         (
-            "Two things are missing: how names are completed, and what the policies know the Pod by.",
+            "Two things are missing: how names are completed, and how the policies recognise the Pod.",
             "kubectl explain pod.spec.dnsConfig.options describes the first. `kubectl describe networkpolicy allow` "
             "shows the second.",
-            "The label app: front in the place of run: batch, and under spec: dnsConfig: {options: [{name: ndots, "
+            "The label app: front in place of run: batch, and under spec: dnsConfig: {options: [{name: ndots, "
             'value: "1"}]}.',
         ),
     ),
