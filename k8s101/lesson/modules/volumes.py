@@ -52,7 +52,7 @@ QUESTIONS = (
     Question(
         "new-pod",
         "The file in the volume has two lines. You delete Pod diary and apply the same manifest again. "
-        "How many lines does the new Pod find there, with its own?",
+        "How many lines does the file then have, with the one that the new Pod writes?",
         {
             "one": Option("one", "an emptyDir ends with its Pod, and a new Pod gets a new one, which is empty"),
             "two": Option("two", "It would have to lose one of the earlier lines and keep the other."),
@@ -81,7 +81,7 @@ QUESTIONS = (
         {
             "bound": Option(
                 "it is bound to the volume, with the data",
-                "It has the same name, and yet it is another claim. It might be somebody else's.",
+                "It has the same name, but it is another claim, and it might be somebody else's.",
             ),
             "emptied": Option(
                 "it is bound to the volume, which has been emptied",

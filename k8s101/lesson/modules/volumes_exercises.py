@@ -180,7 +180,7 @@ EXERCISES = (
         (
             "Which line of the Pod decides how long the file in /data lives?",
             "notes.yaml is a claim without a class, and writer.yaml shows how a Pod names a claim. The volumes of a "
-            "Pod cannot be changed, so the old Pod diary has to go first.",
+            "Pod cannot be changed, so delete the old Pod diary first.",
             "accessModes: [ReadWriteOnce], requests: {storage: 20Mi}, and persistentVolumeClaim: {claimName: diary} "
             "in place of emptyDir: {}. Apply, delete the Pod, apply again.",
         ),
@@ -206,7 +206,8 @@ EXERCISES = (
             "`kubectl describe pod` names what the Pod misses. When that is repaired, look again, and describe what "
             "the Pod then waits for.",
             "The Pod asks for a claim under a wrong name: compare with `kubectl get pvc`. The claim asks for a class "
-            "that is not in `kubectl get storageclass`; a claim's class cannot be changed, so create the claim anew.",
+            "that `kubectl get storageclass` does not list; a claim's class cannot be changed, so create the claim "
+            "again.",
         ),
     ),
 )
