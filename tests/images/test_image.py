@@ -23,6 +23,9 @@ IMAGE = "localhost/kubernetes-101"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 """The machine's certificates, which may have one more than Debian's."""
 
+LOCAL_CERTIFICATE = "/usr/local/share/ca-certificates/machine.crt"
+"""Where Debian's package of certificates looks for more of them when it is installed."""
+
 BUILD_SECONDS, USE_SECONDS, BASE_SECONDS = 1500, 600, 600
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 PRIVILEGED = ("--cap-add=CAP_SYS_ADMIN", "--cap-add=CAP_NET_ADMIN", "--security-opt=seccomp=unconfined")
@@ -48,6 +51,7 @@ class Builder:
         self.cache = directory / "cache"
         (directory / "policy.json").write_text(POLICY)
         (directory / "registries.conf").touch()
+        (directory / "pip.conf").write_text(f"[global]\ncert = {BUNDLE}\n")
 
     def run(self, verb: str, *arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a verb of buildah."""
@@ -59,9 +63,13 @@ class Builder:
 
     def build(self, image: str, file: Path, context: Path, *options: str, seconds: float) -> str:
         """Build an image and return what was printed."""
-        certificates = (f"--volume={BUNDLE}:/etc/k8s101-ca.crt:ro", "--env=PIP_CERT=/etc/k8s101-ca.crt")
+        # buildah's --env is for the image that is made, not for the steps that make it
+        certificates = (
+            f"--volume={BUNDLE}:{LOCAL_CERTIFICATE}:ro",
+            f"--volume={self.directory}/pip.conf:/etc/pip.conf:ro",
+        )
         around = ("--isolation=chroot", "--network=host", f"--volume={self.cache}:/opt/k8s101-cache:rw", *certificates)
-        more = ("--env=SSL_CERT_FILE=/etc/k8s101-ca.crt", "--layers=false", f"--tag={image}", f"--file={file}")
+        more = ("--layers=false", f"--tag={image}", f"--file={file}")
         done = self.run("build", *around, *more, *options, context, seconds=seconds)
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
         return done.stdout + done.stderr
@@ -97,6 +105,8 @@ def builder() -> Iterator[Builder]:
     layers = f"lowerdir={cache_dir()},upperdir={directory}/upper,workdir={directory}/work,metacopy=on"
     subprocess.run(("mount", "-t", "overlay", "overlay", "-o", layers, made.cache), check=True)
     try:
+        # what Helm keeps may change below while it is shown
+        shutil.rmtree(made.cache / "helm", ignore_errors=True)
         subprocess.run(("chown", "--recursive", "1000:0", made.cache), check=True)
         made.make_base()
         made.build(IMAGE, ROOT / "Dockerfile", ROOT, seconds=BUILD_SECONDS)
