@@ -184,4 +184,4 @@ def test_an_ingress_for_another_host_is_told_so(kiosk: Api) -> None:
 
 def test_a_deleted_ingress_is_no_repair(kiosk: Api) -> None:
     bash(f"kubectl delete ingress kiosk -n {KIOSK}")
-    assert last_line(kiosk, "kiosk") == "✗ not yet: the Ingress kiosk is gone: nobody gets in"
+    assert last_line(kiosk, "kiosk") == "✗ not yet: there is no Ingress kiosk any more, so nobody gets in"

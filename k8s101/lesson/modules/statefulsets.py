@@ -66,7 +66,7 @@ QUESTIONS = (
         "The StatefulSet wants three Pods. When does it create etcd-1?",
         {
             "together": Option(
-                "together with etcd-0", "A ReplicaSet does that. This set counts one step after another."
+                "together with etcd-0", "A ReplicaSet does that. This set takes one step after the other."
             ),
             "ready": Option("once etcd-0 is ready", "by default, each Pod waits for the one before it"),
             "claims": Option(
@@ -77,14 +77,15 @@ QUESTIONS = (
     ),
     Question(
         "claim",
-        "You scale the set from three to two. Which Pod ends, and what becomes of its claim?",
+        "You scale the set from three to two. Which Pod ends, and what happens to its claim?",
         {
             "first": Option(
-                "etcd-0, the oldest; its claim stays", "The set keeps numbers from 0 on, so it takes the highest away."
+                "etcd-0, the oldest; its claim stays",
+                "The set keeps the numbers from 0 on, so the highest number goes first.",
             ),
             "last-deleted": Option(
                 "etcd-2; its claim is deleted",
-                "Data is worth more than disk space: without an order, nobody deletes it.",
+                "Data is worth more than disk space, so nobody deletes it unless you ask for that.",
             ),
             "last-kept": Option("etcd-2; its claim stays", "the highest number goes first, and claims are kept"),
         },
@@ -94,7 +95,9 @@ QUESTIONS = (
         "partition",
         "The template changes, and the partition is 2. Which Pods are replaced?",
         {
-            "all": Option("all three, two at a time", "The partition is no size of a step. It is a number of a Pod."),
+            "all": Option(
+                "all three, two at a time", "The partition is not the size of a step. It is the number of a Pod."
+            ),
             "two": Option(
                 "etcd-0 and etcd-1", "Updates begin at the other end: the partition holds back lower numbers."
             ),
@@ -108,7 +111,7 @@ QUESTIONS = (
         {
             "replaced": Option(
                 "it is replaced by a Pod of the old revision",
-                "A Deployment would do that. This set first waits until etcd-2 is ready, and it never will be.",
+                "A Deployment would do that. This set first waits until etcd-2 is ready, which never happens.",
             ),
             "stays": Option("nothing", "an ordered set waits for a Pod that is not ready; it does not replace it"),
             "deleted": Option(
@@ -123,10 +126,12 @@ QUESTIONS = (
         "What do you find after a while?",
         {
             "three": Option(
-                "three members, ready", "Two of them have to be created first, and the set creates them one by one."
+                "three members, ready",
+                "Two of them must be created first, and the set creates one only when the one before is ready.",
             ),
             "empty": Option(
-                "three members, two of them without data", "Claims that stayed are used again. Look at the Pods."
+                "three members, two of them without data",
+                "A claim that stayed still has its data. But does the set create the Pods?",
             ),
             "waits": Option("still one member", "the set waits for etcd-0, and etcd-0 waits for the others"),
         },
@@ -144,7 +149,7 @@ QUESTIONS = (
     ),
     Question(
         "kept-claims",
-        "You delete a StatefulSet that says nothing about its claims. What becomes of them?",
+        "You delete a StatefulSet that says nothing about its claims. What happens to them?",
         {
             "deleted": Option(
                 "they are deleted with it", "Only with persistentVolumeClaimRetentionPolicy whenDeleted: Delete."

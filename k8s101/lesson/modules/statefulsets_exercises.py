@@ -153,7 +153,7 @@ EXERCISES = (
         begun("StatefulSet", "shelf"),
         _shelf,
         (
-            "etcd.yaml has the first two of the blanks, parallel.yaml has the others.",
+            "etcd.yaml shows what stands in the first blank and in the last, parallel.yaml shows the others.",
             "serviceName is the name of the Service in the same file, and a mount and its claim template have the "
             "same name. `kubectl explain statefulset.spec.persistentVolumeClaimRetentionPolicy` tells the rest.",
             "serviceName: shelf, podManagementPolicy: Parallel, whenScaled: Delete, whenDeleted: Retain, "
@@ -178,7 +178,7 @@ EXERCISES = (
         _orders,
         (
             "An ordered set creates orders-1 only once orders-0 is ready. What does orders-0 wait for?",
-            "`kubectl describe pvc` names what the claim misses. Templates of claims can't be changed, so save the set "
+            "`kubectl describe pvc` names what is missing. Templates of claims can't be changed, so save the set "
             "with `-o yaml`, delete it and its claims, and apply a corrected file. Then read the log of what orders-1 "
             "runs first.",
             "Take the line with the class out of the template of the claims. Then create a headless Service with the "

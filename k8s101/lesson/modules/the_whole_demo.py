@@ -41,7 +41,7 @@ QUESTIONS = (
         "logs",
         "hello has three Pods, and all of them have answered. Whose lines does `kubectl logs deployment/hello` show?",
         {
-            "all": Option("those of all three", "It reads one log. For all, say --all-pods."),
+            "all": Option("those of all three", "It reads the log of one Pod. For all, add --all-pods."),
             "one": Option("those of one Pod", "kubectl looks for the Deployment's Pods and takes one of them"),
             "none": Option(
                 "none, because a Deployment has no log",
@@ -56,7 +56,7 @@ QUESTIONS = (
         {
             "one": Option("1", "The cache keeps each page by itself."),
             "two": Option("2", "the first request for each page; the others are answered from memory"),
-            "four": Option("4", "Then nobody would need a cache. It asks only for what it does not have."),
+            "four": Option("4", "The cache asks the app only for what it does not have."),
         },
         _reached,
     ),
@@ -79,7 +79,7 @@ QUESTIONS = (
         {
             "stuck": Option(
                 "the rollout gets stuck, and users notice nothing",
-                "It was the probe that noticed 1.1.1, and it is gone.",
+                "The probe noticed 1.1.1, and now there is none.",
             ),
             "none": Option(
                 "the rollout succeeds, and users get good answers from the old Pods",

@@ -93,7 +93,7 @@ def _kiosk_begun(api: Api) -> str | None:
 
 def _kiosk(api: Api) -> Iterator[Finding]:
     ingress = api.rest.get("ingress", "kiosk", KIOSK)
-    yield expect(ingress, "there is an Ingress kiosk", "the Ingress kiosk is gone: nobody gets in")
+    yield expect(ingress, "there is an Ingress kiosk", "there is no Ingress kiosk any more, so nobody gets in")
     spec = (ingress or {})["spec"]
     kind = spec.get("ingressClassName")
     yield expect(kind == "traefik", "Traefik serves it", f"its class is {kind or 'missing'}: Traefik does not serve it")
@@ -149,10 +149,10 @@ EXERCISES = (
         begun("ServiceAccount", "reporter"),
         _reporter,
         (
-            "A role alone gives nobody anything. And is reading a log the same as reading a Pod?",
+            "A Role alone grants nothing to anybody. And is reading a log the same as reading a Pod?",
             "`kubectl auth can-i get pods --subresource=log --as=system:serviceaccount:k8s101-the-whole-demo:reporter` "
-            "asks for the account. 14-viewer.yaml shows what connects a role and an account.",
-            "Add pods/log to the resources of the role, and create a RoleBinding: kubectl create rolebinding reporter "
+            "asks for the account. 14-viewer.yaml shows what connects a Role and an account.",
+            "Add pods/log to the resources of the Role, and create a RoleBinding: kubectl create rolebinding reporter "
             "--role=reporter --serviceaccount=k8s101-the-whole-demo:reporter",
         ),
     ),
@@ -161,7 +161,7 @@ EXERCISES = (
         _kiosk_begun,
         _kiosk,
         (
-            "Follow the way of a request: Ingress, Service, Pod. At which of them does it end?",
+            "Follow the way of a request: Ingress, Service, Pod. How far does it get?",
             "`kubectl describe ingress kiosk -n k8s101-the-whole-demo-kiosk` resolves the backend. Compare it with "
             "`kubectl get services -n k8s101-the-whole-demo-kiosk`.",
             "The Ingress names a port that the Service does not have. Change one of the two; targetPort stays 8000.",
