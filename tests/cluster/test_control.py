@@ -57,6 +57,7 @@ def test_nodes_have_fixed_names(lab: Lab, verb: str, name: object) -> None:
         ("start", ("etcd", "etcd")),
         ("read_key", (5,)),
         ("read_key", ("",)),
+        ("snapshot", ("here.db",)),
         ("encrypt_secrets", ("perhaps",)),
         ("shutdown", ()),
     ],

@@ -292,3 +292,25 @@ def test_two_lists_of_the_same_releases_are_the_same() -> None:
 def test_the_times_of_a_release_are_left_out() -> None:
     text = "LAST DEPLOYED: Thu Nov 26 17:17:11 2026\n1       \tThu Nov  6 17:17:11 2026\tdeployed\n"
     assert stabilise(text) == "LAST DEPLOYED: …\n1       \t…\tdeployed\n"
+
+
+def test_what_top_measures_is_hidden_and_what_it_measures_stays() -> None:
+    table = """NAME       CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)
+worker-1   183m         9%       412Mi           40%
+worker-2   71m          3%       398Mi           39%
+"""
+    assert (
+        stabilise(table)
+        == """NAME       CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)
+worker-1   …            …        …               …
+worker-2   …            …        …               …
+"""
+    )
+
+
+@pytest.mark.parametrize(("found", "kept"), [("cpu: 312%/50%", "cpu: …%/50%"), ("cpu: <unknown>/50%", "")])
+def test_what_an_autoscaler_measured_is_hidden_and_its_target_stays(found: str, kept: str) -> None:
+    table = f"""NAME    REFERENCE          TARGETS       MINPODS   MAXPODS   REPLICAS   AGE
+hello   Deployment/hello   {found}   1         4         4          12s
+"""
+    assert (kept or found) in stabilise(marked("get hpa", table))

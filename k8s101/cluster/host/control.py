@@ -17,6 +17,7 @@ import xmlrpc.client
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from supervisor.http import NOT_DONE_YET
@@ -231,6 +232,17 @@ class Control:
     def registry(self) -> Any:
         """Return all that the API server has stored, as `etcdctl` writes it."""
         return self._threads.run(lambda: self._ask_etcd("get", "--prefix", "--write-out=json", etcd.REGISTRY))
+
+    def snapshot(self) -> Any:
+        """Return a copy of all that etcd holds, as `etcdctl snapshot save` writes it."""
+
+        def work() -> bytes:
+            with TemporaryDirectory(dir=self._settings.state) as place:
+                copy = Path(place) / "snapshot.db"
+                self._ask_etcd("snapshot", "save", str(copy))
+                return copy.read_bytes()
+
+        return self._threads.run(work)
 
     def plant(self) -> Any:
         """Give a new etcd what the state directory holds for it; return whether it took that."""

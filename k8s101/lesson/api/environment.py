@@ -19,11 +19,11 @@ PROGRAMS = Path(__file__).resolve().parents[1] / "shell" / "bin"
 LAST = "last"
 """Link to the kubeconfig of the lesson that was opened last."""
 
-TOOLS = ("crane", "helm", "stern")
+TOOLS = ("crane", "etcd", "etcdctl", "etcdutl", "helm", "stern")
 """Programs that lessons type besides kubectl; each is made when it is called for the first time (shell/bin)."""
 
 OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
-FOREIGN = ("KUBE", "HELM_")
+FOREIGN = ("KUBE", "HELM_", "ETCD")
 """Variables of the user's that would change what a script does, and how others of them begin."""
 
 

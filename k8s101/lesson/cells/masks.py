@@ -43,6 +43,8 @@ SIMPLE = (
     # a row of events that grep took out of its table still begins with its age
     (re.compile(rf"(?:\b{AGE} )?\(x\d+ over {AGE}\)"), f"(x{DOTS} over {DOTS})"),
     (re.compile(r"(?<= )\d+\.\d+ms\b"), DOTS),
+    # what an autoscaler has measured, beside its target
+    (re.compile(r"(?<=: )\d+%(?=/\d+%)"), f"{DOTS}%"),
 )
 ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 NODE_PORT = re.compile(r"(?<=:)(3[0-2]\d{3})(?=/(?:TCP|UDP|SCTP))|(?<=\s)(3[0-2]\d{3})(?=/(?:TCP|UDP|SCTP)$)")

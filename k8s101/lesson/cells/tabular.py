@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from k8s101.lesson.cells.masks import AGE, DOTS
 
-TITLE = r"[A-Z][A-Z0-9()/%_.:-]*(?: [A-Z0-9()/]+)*"
+TITLE = r"[A-Z][A-Z0-9()/%_.:-]*(?:\((?:cores|bytes)\))?(?: [A-Z0-9()/]+)*"
 HEADER = re.compile(rf"{TITLE}(?: {{2,}}{TITLE})+ *")
 EVENTS = re.compile(r" +Type +Reason +Age +From +Message *")
 CONDITIONS = re.compile(r"  Type +Status +\S.*")
@@ -17,6 +17,9 @@ ROW = re.compile(r"  \S")
 COLUMN = re.compile(r"\S+(?: \S+)*")
 
 AGES = frozenset({"AGE", "Age", "LAST SEEN", "FIRST SEEN", "LAST SCHEDULE", "DURATION"})
+USAGE = frozenset({"CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"})
+"""What `kubectl top` measures."""
+
 ELAPSED = re.compile(rf"{AGE}(?: ago)?(?: \(x\d+ over {AGE}\))?|<unknown>|<invalid>")
 ENDED = frozenset({"Completed", "CrashLoopBackOff", "Error", "OOMKilled"})
 """How a Pod shows itself between the end of a container and its next start."""
@@ -127,4 +130,5 @@ def _row(header: Header, row: list[str], mask: Mask) -> list[str]:
 
 
 def _cell(title: str, cell: str, mask: Mask) -> str:
-    return DOTS if title in AGES and ELAPSED.fullmatch(cell) else mask(cell)
+    varies = title in USAGE or (title in AGES and ELAPSED.fullmatch(cell))
+    return DOTS if varies else mask(cell)
