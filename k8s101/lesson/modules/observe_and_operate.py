@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.modules.observe_and_operate_exercises import EXERCISES
-from k8s101.lesson.quiz.bank import Before, Option, Question, among
+from k8s101.lesson.quiz.bank import Before, Option, Question
 
 __all__ = ["EXERCISES", "QUESTIONS"]
 
@@ -17,10 +17,6 @@ def _no_metrics(before: Before, api: Api) -> str:
     if api.get("horizontalpodautoscaler/hello") is None:
         return "refused"
     return "most" if _replicas(api) > 1 else "nothing"
-
-
-def _steps(before: Before, api: Api) -> str:
-    return among(_replicas(api), {1: "none", 2: "one", 4: "four"})
 
 
 def _gone(before: Before, api: Api) -> str:
@@ -45,15 +41,14 @@ QUESTIONS = (
     ),
     Question(
         "steps",
-        "hello has one Pod and gets far too many requests. How many Pods does the autoscaler want at its next look?",
+        "hello has one Pod, which uses 300 % of the CPU that it requests. Target: 50 %, maximum: 4. How many Pods "
+        "will there be?",
         {
-            "none": Option(
-                "1: it waits five minutes first", "It waits before it removes Pods, not before it adds some."
-            ),
-            "one": Option("2: it adds one, looks, and adds another", "It does not try step by step. It computes."),
-            "four": Option("4, its maximum", "it computes how many would bring the average down to the target"),
+            "one": Option("2, then 3, then 4: one after the other", "It does not try. It computes what is needed."),
+            "six": Option("6, because 300 ÷ 50 is 6", "That is the formula, and maxReplicas has the last word."),
+            "four": Option("4, as fast as it can", "the formula gives 6, and maxReplicas has the last word"),
         },
-        _steps,
+        "four",
     ),
     Question(
         "typo",
