@@ -173,9 +173,9 @@ def test_an_open_mesh_is_no_repair(api: Api, folder: Path) -> None:
         kubectl apply -f report.yaml
         mkdir open && cp mesh/* open/ && cp {PAGE.files}/mesh/listeners.yaml {PAGE.files}/mesh/clusters.yaml open/
         kubectl create configmap mesh --from-file=open/ --dry-run=client -o yaml | kubectl replace -f -
-        kubectl annotate pods --all --overwrite mesh/pushed=open
         cart=/api/v1/namespaces/{api.namespace}/services/cart:8001/proxy/cache/healthz
-        timeout 60 bash -c "until kubectl get --raw $cart; do sleep 0.2; done"
+        look='kubectl annotate pods --all --overwrite mesh/pushed=$RANDOM'
+        timeout 60 bash -c "until kubectl get --raw $cart; do $look; sleep 0.2; done"
         """
     )
     assert last_line(api, "report") == "✗ not yet: cart now answers callers without a certificate"
