@@ -347,6 +347,16 @@ PROJECTS = (
         (Program("policy-agent", "k8s101.invalid/toolchain/policy-agent", always=False, released=False),),
     ),
     Project(
+        "flux",
+        "github.com/fluxcd/source-controller",
+        (
+            Program("source-controller", "github.com/fluxcd/source-controller", always=False, released=False),
+            Program("kustomize-controller", "github.com/fluxcd/kustomize-controller", always=False, released=False),
+            # our own program, in the image of which is git
+            Program("git-server", "k8s101.invalid/toolchain/flux", always=False, released=False),
+        ),
+    ),
+    Project(
         "konnectivity",
         "sigs.k8s.io/apiserver-network-proxy",
         (

@@ -1,0 +1,38 @@
+# Deliver a release step by step, by commits: python3 progressive.py RELEASE
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+FILE, CANARY = Path("shop/deploy/canary.yaml"), "http://localhost:8418/api/v1/namespaces/k8s101-gitops/services/canary"
+
+
+def run(command):
+    return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(message, release, pods):
+    text = re.sub(r"hello:[\d.]+", f"hello:{release}", FILE.read_text())
+    FILE.write_text(re.sub(r"replicas: \d+", f"replicas: {pods}", text))
+    run(f"cd shop && git commit -qam '{message}' && git push -q")
+    head = run("git -C shop rev-parse HEAD")
+    wanted = "jsonpath={.status.lastAppliedRevision}=main@sha1:" + head
+    run(f"kubectl wait kustomization/shop --timeout=60s --for='{wanted}'")
+
+
+def failed():
+    try:
+        urllib.request.urlopen(f"{CANARY}:8000/proxy/").read()
+    except urllib.error.HTTPError:
+        return True
+
+
+release = sys.argv[1]
+for pods in (1, 2):
+    commit(f"{release}: {pods} Pods", release, pods)
+    share = sum(bool(failed()) for _ in range(20)) / 20
+    print(f"{release} in {pods} Pods: {share:.0%} of the answers are errors")
+    if share > 0.05:
+        commit(f"{release}: aborted", release, 0)
+        sys.exit(f"{release} aborted, no Pod of it is left")
