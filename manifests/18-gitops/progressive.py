@@ -1,7 +1,9 @@
-# Deliver a release step by step, by commits: python3 progressive.py RELEASE
+"""Deliver a release step by step, by commits: python3 progressive.py RELEASE."""
+
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -9,10 +11,12 @@ FILE, CANARY = Path("shop/deploy/canary.yaml"), "http://localhost:8418/api/v1/na
 
 
 def run(command):
+    """Run a command of the shell and return what it prints."""
     return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commit(message, release, pods):
+    """Commit so many Pods of a release, and wait until the commit is in force."""
     text = re.sub(r"hello:[\d.]+", f"hello:{release}", FILE.read_text())
     FILE.write_text(re.sub(r"replicas: \d+", f"replicas: {pods}", text))
     run(f"cd shop && git commit -qam '{message}' && git push -q")
@@ -22,16 +26,18 @@ def commit(message, release, pods):
 
 
 def failed():
+    """Ask a Pod of the release; tell whether it answers with an error."""
     try:
         urllib.request.urlopen(f"{CANARY}:8000/proxy/").read()
     except urllib.error.HTTPError:
         return True
+    return False
 
 
 release = sys.argv[1]
 for pods in (1, 2):
     commit(f"{release}: {pods} Pods", release, pods)
-    share = sum(bool(failed()) for _ in range(20)) / 20
+    share = sum(failed() for _ in range(20)) / 20
     print(f"{release} in {pods} Pods: {share:.0%} of the answers are errors")
     if share > 0.05:
         commit(f"{release}: aborted", release, 0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -23,6 +25,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
+GITOPS = ROOT / "manifests/18-gitops"
 MESH = ROOT / "manifests/15-service-mesh/mesh"
 TOP_SECONDS = 60
 """DESIGN names 20 seconds on a machine that does nothing else."""
@@ -229,6 +232,32 @@ def test_a_mesh_puts_a_proxy_beside_each_app(lab: Lab, pristine: set[str]) -> No
     assert "envoy" not in answer("apart")
     lab.kubectl("delete", "namespace", space.name)
     assert good("disable", "mesh") == "mesh: disabled\n"
+    assert everything(lab) == pristine
+
+
+def test_a_commit_arrives_in_the_cluster(lab: Lab, pristine: set[str], tmp_path: Path) -> None:
+    for _ in range(2):
+        assert good("enable", "gitops") == "gitops: enabled\n"
+    space = Namespace(lab, "k8s101-gitops")
+    lab.kubectl("create", "namespace", space.name)
+    space.kubectl("apply", "-f", str(GITOPS / "git-server.yaml"))
+    space.kubectl("rollout", "status", "deployment/git", "--timeout=2m")
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(GITOPS / "app/shop.yaml", tmp_path / "deploy")
+    address = space.get("service", "git")["spec"]["clusterIP"]
+    for command in (
+        "init -q -b main",
+        "add .",
+        "-c user.name=test -c user.email=test@k8s101.test commit -q -m first",
+        f"-c http.proxy= push -q http://{address}/shop.git main",
+    ):
+        lab.run("git", "-C", str(tmp_path), *command.split())
+    space.kubectl("apply", "-f", str(GITOPS / "flux"))
+    space.kubectl("wait", "kustomization/shop", "--for=condition=Ready", "--timeout=2m")
+    assert space.get("deployment", "shop")["status"]["readyReplicas"] == 2
+    space.kubectl("delete", "kustomizations,gitrepositories", "--all", "--timeout=1m")
+    lab.kubectl("delete", "namespace", space.name)
+    assert good("disable", "gitops") == "gitops: disabled\n"
     assert everything(lab) == pristine
 
 

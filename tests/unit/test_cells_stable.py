@@ -314,3 +314,8 @@ def test_what_an_autoscaler_measured_is_hidden_and_its_target_stays(found: str, 
 hello   Deployment/hello   {found}   1         4         4          12s
 """
     assert (kept or found) in stabilise(marked("get hpa", table))
+
+
+def test_commits_and_how_long_their_check_took_vary() -> None:
+    text = "health check failed after 30.06s: revision main@sha1:02de3927a801a95b4f34cf66b66a4d6ee980c216 of 2.5s\n"
+    assert stabilise(text) == "health check failed after …: revision main@sha1:… of 2.5s\n"

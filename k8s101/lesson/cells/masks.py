@@ -31,6 +31,9 @@ AGE = r"(?:\d+(?:\.\d+)?(?:ms|[ydhms]))+"
 SIMPLE = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), DOTS),
     (re.compile(r"\b[0-9a-f]{64}\b"), DOTS),
+    # a commit, and how long its health check has taken
+    (re.compile(r"\b[0-9a-f]{40}\b"), DOTS),
+    (re.compile(r"(?<=health check failed after )\d+\.\d+s\b"), DOTS),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), DOTS),
     (re.compile(r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), DOTS),
     # the same twice as Helm writes it; how wide the column is depends on the digits of a second's fraction

@@ -137,6 +137,16 @@ QUESTIONS = (
         _scaled,
     ),
     Question(
+        "watches",
+        "A release is installed. At night somebody deletes its Service with kubectl. What puts the Service back?",
+        {
+            "helm": Option("Helm", "Helm is a command. Between two calls nothing of it runs."),
+            "nobody": Option("nothing, until somebody calls Helm again", "no controller watches over a release"),
+            "server": Option("the API server", "It does as it is told, and was told to delete."),
+        },
+        "nobody",
+    ),
+    Question(
         "overlay",
         "The Pods read the greeting as a variable. You change it in the overlay and apply the overlay again. What do "
         "they say?",
