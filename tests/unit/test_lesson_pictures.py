@@ -142,6 +142,12 @@ def test_a_part_that_is_away_is_told_by_word_and_by_shape() -> None:
     assert drawn.svg.count("<circle") == parts.picture(cluster_parts()).svg.count("<circle") - 1
 
 
+def test_of_no_objects_there_is_a_picture_that_says_so() -> None:
+    drawn = ElementTree.fromstring(picture(Graph({}, []), "namespace empty").svg)
+    assert float(drawn.attrib["width"]) > 0 and float(drawn.attrib["height"]) > 0
+    assert "there are no objects" in "".join(drawn.itertext())
+
+
 def test_names_cannot_break_out_of_the_picture() -> None:
     graph = Graph({"a": Node("a", "Service", '<b onload="x">&')}, [Edge("a", "a", "owns")])
     drawn = picture(graph, '"><script>')

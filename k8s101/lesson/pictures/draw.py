@@ -83,6 +83,9 @@ def picture(graph: Graph, subject: str) -> Picture:
     }
     used = {kinds[edge.kind] for edge in graph.edges}
     legend = " · ".join(text for kind, text in LEGEND.items() if kind in used)
+    if not graph.nodes:
+        legend = "there are no objects"
+        width, height = max(width, width_of(legend) + 2 * MARGIN), max(height, LINE)
     parts.append(label(MARGIN, height + 4, legend, font_size="12"))
     alt = alternative(graph, subject)
     return Picture(document(width, height + 16, alt, sorted_edges_first(parts)), alt, graph.text())
