@@ -250,11 +250,12 @@ def list_addons(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([row.__dict__ for row in rows], indent=2))
         return
+    width = max(len(row.name) for row in rows)
     for row in rows:
         word = {True: "enabled", False: "disabled", None: "-"}[row.enabled]
         lacking = f" (this cluster lacks {', '.join(row.lacking)})" if row.lacking else ""
         users = f", used by {', '.join(row.users)}" if row.users else ""
-        click.echo(f"{row.name:14}{word:10}{row.summary}{lacking}{users}")
+        click.echo(f"{row.name:{width}}  {word:8}  {row.summary}{lacking}{users}")
 
 
 USER = click.option(

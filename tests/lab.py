@@ -19,6 +19,9 @@ from tests.waiting import eventually
 
 HELLO_IMAGE = f"{HELLO}:1.0.0"
 HELLO_PORT = 8000
+RUN_SECONDS = 180
+"""More than any wait of kubectl's own in the tests, which says what it waited for when it ends."""
+
 FETCH = """
 import sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -42,7 +45,7 @@ class Lab:
         self._prefix = tuple(prefix)
         self._kubectl = str(ensure(["kubectl"])["kubectl"])
 
-    def run(self, *command: str, timeout: float = 60, text: str | None = None) -> Result:
+    def run(self, *command: str, timeout: float = RUN_SECONDS, text: str | None = None) -> Result:
         """Run a command where the cluster's addresses exist."""
         return subprocess.run(
             (*self._prefix, *command), capture_output=True, text=True, timeout=timeout, input=text, check=False

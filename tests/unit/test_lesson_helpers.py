@@ -16,12 +16,12 @@ from k8s101.cluster.access import identity
 from k8s101.cluster.values.settings import ROOT, Settings
 from k8s101.errors import Problem
 from k8s101.lesson.api import friendly, rest, session, wait
-from k8s101.lesson.api.diagnose import cause
+from k8s101.lesson.api.diagnose import SELECTED_NODE, cause, hopeless
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.cells import connect
 from k8s101.lesson.pictures import live
 from k8s101.lesson.pictures.draw import draw
-from tests.unit.lesson_fixtures import deployment, lesson
+from tests.unit.lesson_fixtures import deployment, lesson, pod, replicaset
 
 
 @pytest.fixture
@@ -36,6 +36,34 @@ def test_without_a_lesson_helpers_say_what_to_do(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Problem) as caught:
         draw("deployment/hello")
     assert caught.value.then == 'api = connect("…")'
+
+
+LACKS_CLAIM = '0/3 nodes are available: persistentvolumeclaim "books" not found.'
+ELSEWHERE = "0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity."
+
+
+@pytest.mark.parametrize(
+    ("message", "phase", "placed", "expected"),
+    [
+        (LACKS_CLAIM, "Pending", False, True),
+        (LACKS_CLAIM, "Pending", True, False),
+        (LACKS_CLAIM, "Bound", True, False),
+        ("0/3 nodes are available: 3 Insufficient memory.", "Pending", True, False),
+        (ELSEWHERE, "Bound", True, True),
+    ],
+)
+def test_a_pod_whose_volume_is_being_made_is_not_hopeless(
+    api: Api, monkeypatch: pytest.MonkeyPatch, message: str, phase: str, placed: bool, expected: bool
+) -> None:
+    annotations = {SELECTED_NODE: "worker-1"} if placed else {}
+    claim = {"metadata": {"name": "books", "annotations": annotations}, "status": {"phase": phase}}
+    scheduled = {"type": "PodScheduled", "status": "False", "message": message}
+    waiting = pod("p", replicaset("1", "1.0.0"))
+    waiting["spec"]["volumes"] = [{"name": "books", "persistentVolumeClaim": {"claimName": "books"}}]
+    waiting["status"] = {"conditions": [scheduled | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+    monkeypatch.setattr(Api, "get", lambda self, reference: claim)
+    monkeypatch.setattr(rest.Rest, "list", lambda self, *arguments: [])
+    assert hopeless(api, waiting) is expected
 
 
 def test_manifests_are_found_by_lesson_and_by_path(api: Api) -> None:

@@ -27,6 +27,9 @@ WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 MAKERS = ("StatefulSet", "DaemonSet", "Job")
 """Kinds that tell only by events that they cannot make Pods."""
 
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+"""What the scheduler notes on a claim whose volume shall be made on the node that it has found."""
+
 PROBE_FAILURES = 5
 UNSCHEDULABLE_SECONDS = 5
 
@@ -202,9 +205,21 @@ def hopeless(api: Api, pod: Object) -> bool:
         return True
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
+        if _gets_volume(api, pod):
+            return False
         since = datetime.fromisoformat(scheduled["lastTransitionTime"])
         return (datetime.now(UTC) - since).total_seconds() > UNSCHEDULABLE_SECONDS
     return any(event.get("count", 1) >= PROBE_FAILURES for event in _warnings(api, pod))
+
+
+def _gets_volume(api: Api, pod: Object) -> bool:
+    """Tell whether a Pod has a node after all, on which a volume is made for it; its condition tells older news."""
+    names = [volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["spec"].get("volumes") or []]
+    found = [claim for name in names if name and (claim := api.get(f"persistentvolumeclaim/{name}"))]
+    placed = [claim for claim in found if SELECTED_NODE in claim["metadata"].get("annotations", {})]
+    # a bound volume may be what keeps a Pod away from nodes, but then the condition does not speak of the claim
+    lacked_claim = "persistentvolumeclaim" in str(condition(pod, "PodScheduled").get("message"))
+    return any(lacked_claim or claim["status"].get("phase") == "Pending" for claim in placed)
 
 
 def pods_of(api: Api, item: Object) -> list[Object]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import requests
 from kubernetes.client import ApiException
 
 from k8s101.cluster.values.deadline import until
 from k8s101.lesson.api.forward import open_forward
+from k8s101.lesson.api.names import ready
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz.bank import Exercise, Finding
 from k8s101.lesson.quiz.checking import begun, existing, expect, settles
@@ -21,6 +23,13 @@ LEAST, MOST = 26, 74
 
 ASK_SECONDS = 10
 TAKES_EFFECT_SECONDS = 15
+READ_SECONDS = 90
+"""Within which a kubelet renews the files of a ConfigMap even if nothing tells it to look at once."""
+
+ADMIN_PORT = 9901
+REFUSED = "Filesystem config update rejected"
+"""What Envoy says of a file that it does not take (source/extensions/config_subscription/filesystem)."""
+
 UNTOUCHED = 1
 """The generation of an object that nobody has changed since it was created."""
 
@@ -68,11 +77,40 @@ def _beta_begun(api: Api) -> str | None:
     return "the proxies have no route for the header x-beta yet"
 
 
+def _changed(api: Api) -> datetime:
+    """Return when the settings of the proxies were changed last, to the second."""
+    fields = existing(api, "configmap/mesh")["metadata"]["managedFields"]
+    return max(datetime.fromisoformat(entry["time"]) for entry in fields)
+
+
+def _read(api: Api) -> datetime:
+    """Return when the proxy of cart, which leads requests to hello, has last taken its routes."""
+    with open_forward("deployment/cart", ADMIN_PORT) as way, requests.Session() as session:
+        session.trust_env = False
+        stats = session.get(f"{way.url}/stats?filter=rds.hello.update_time", timeout=ASK_SECONDS).text
+    milliseconds = re.findall(r"update_time: (\d+)", stats)
+    return datetime.fromtimestamp(int(milliseconds[0]) / 1000 if milliseconds else 0, UTC)
+
+
+def _refused(api: Api) -> bool:
+    """Tell whether the proxy of cart has refused a file since the settings were changed."""
+    changed = _changed(api)
+    for name in (pod["metadata"]["name"] for pod in api.list("Pod", "app=cart") if ready(pod)):
+        log = api.core.read_namespaced_pod_log(name, api.namespace, container="proxy", timestamps=True)
+        late = [line for line in log.splitlines() if REFUSED in line]
+        if late and datetime.fromisoformat(late[-1].split()[0]) >= changed:
+            return True
+    return False
+
+
 def _from_next(answers: list[Answer]) -> int:
     return sum(version == NEXT for _, version in answers)
 
 
 def _beta(api: Api) -> Iterator[Finding]:
+    until(lambda: _read(api) >= _changed(api) or _refused(api), READ_SECONDS, every=0.5)
+    unread = "the proxies have not taken the routes: kubectl logs deployment/cart -c proxy"
+    yield expect(_read(api) >= _changed(api), "the proxies have taken the routes", unread)
     testers: list[Answer] = []
     found: list[Answer] = []
     others: list[Answer] = []
@@ -81,7 +119,7 @@ def _beta(api: Api) -> Iterator[Finding]:
         testers[:], found[:], others[:] = ask(FEW, {"X-Beta": "2"}), ask(MANY), ask(FEW, {"X-Beta": "1"})
         return _from_next(testers) == FEW and LEAST <= _from_next(found) <= MOST and _from_next(others) < FEW
 
-    # the proxies hear of a change a little later
+    # connections that were open before keep their old routes for a moment
     until(right, TAKES_EFFECT_SECONDS, every=0.5)
     missed = f"with the header X-Beta: 2, {_from_next(testers)} of {FEW} requests go to {NEXT}"
     yield expect(_from_next(testers) == FEW, "testers always get it", missed)
