@@ -7,9 +7,9 @@ go with their owner.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from functools import partial
 from typing import Any
 
 from k8s101.cluster.access.api import Api
@@ -113,19 +113,31 @@ def _doomed(found: dict[str, Any], baseline: set[str]) -> list[str]:
 
 
 def _delete(api: Api, paths: list[str]) -> None:
-    """Delete objects at once, without their grace, and wait until they are gone."""
-    order = sorted(paths, key=_rank)
-    for path in order:
+    """Delete objects at once, without their grace, and wait until they are gone.
+
+    Raises:
+        Problem: something did not go.
+    """
+    left = sorted(paths, key=_rank)
+
+    def all_gone() -> bool:
+        left[:] = [path for path in left if not gone(api, path)]
+        return not left
+
+    for path in left:
         api.call("DELETE", path, json=NOW)
-    for path in order:
+    for path in left:
         if kind_of(path) == "namespaces":
             _empty(api, path)
-    try:
-        api.wait("objects deleted", lambda: all(gone(api, path) for path in order), PATIENCE_SECONDS)
-    except Problem:
+    for _ in range(SECONDS // PATIENCE_SECONDS):
+        with contextlib.suppress(Problem):
+            api.wait("objects deleted", all_gone, PATIENCE_SECONDS)
+            return
         drop_finalizers(api)
-        for path in order:
-            api.wait(f"{path} deleted", partial(gone, api, path), SECONDS)
+        # a busy API server may have refused a request, and some objects are made anew
+        for path in left:
+            api.call("DELETE", path, json=NOW)
+    api.wait(f"{', '.join(left)} deleted", all_gone, PATIENCE_SECONDS)
 
 
 def _rank(path: str) -> int:
