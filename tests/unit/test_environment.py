@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from k8s101.cluster.backends import guest
+from k8s101.cluster.backends import guest, kinds, nodes
 from k8s101.cluster.programs import kernel
 from k8s101.cluster.values.settings import ROOT
+from k8s101.errors import Problem
 
 MISSION = ("jupyterlab", "kubernetes", "pyyaml", "ipywidgets", "nbval", "papermill")
 LOCKED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE | re.IGNORECASE)
@@ -101,6 +105,48 @@ def test_scripts_can_run(script: str) -> None:
     assert "set -euo pipefail" in path.read_text()
     checked = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+LACK = Problem("this root lacks CAP_SYS_ADMIN", where="/proc/self/status", then="start the container with --privileged")
+
+
+@pytest.mark.parametrize("lack", [LACK, None])
+def test_what_real_nodes_lack_is_said_and_nothing_made(monkeypatch: pytest.MonkeyPatch, lack: Problem | None) -> None:
+    def check() -> None:
+        if lack:
+            raise lack
+
+    monkeypatch.setattr(nodes, "check", check)
+    monkeypatch.setattr(nodes, "prepare", None)
+    done = CliRunner().invoke(kinds.main, ["--check", "nodes"])
+    assert (done.exit_code, done.output) == ((1, f"{lack}\n") if lack else (0, ""))
+
+
+STANDINS = {
+    ".venv/bin/python": '[ "$2 $3 $4 $5" = "-m k8s101.cluster.backends.kinds --check nodes" ]\n[ -z "$LACK" ] || '
+    '{ echo "$LACK" >&2; exit 1; }',
+    "binder/start": 'echo "$(id -u) ${K8S101_STATE:-none} $*"',
+    "bin/id": "echo ${SEEN:-0}",
+    "bin/setpriv": 'while [ "$1" != -- ]; do shift; done; shift; SEEN=1000 exec "$@"',
+}
+"""What scripts/container calls, so that anybody can try it: everybody is root here until it gives that up."""
+
+
+@pytest.mark.parametrize(
+    ("lack", "session"), [("", "0 /var/lib/k8s101 jupyter lab\n"), (str(LACK), "1000 none jupyter lab\n")]
+)
+def test_a_container_says_why_it_takes_no_real_nodes(tmp_path: Path, lack: str, session: str) -> None:
+    for name, text in STANDINS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    variables = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "LACK": lack}
+    command = (tmp_path / "scripts/container", "jupyter", "lab")
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout) == (0, session), done.stderr
+    assert done.stderr.startswith(lack)
+    assert ("are in a guest" in done.stderr) == bool(lack)
 
 
 def test_every_locked_package_has_hashes() -> None:

@@ -1,6 +1,7 @@
 """The kinds of clusters, and which one this user gets on this machine.
 
-Run as a program, `python -m k8s101.cluster.backends.kinds KIND…` makes what these kinds need beforehand.
+Run as a program, `python -m k8s101.cluster.backends.kinds KIND…` makes what these kinds need beforehand; with `--check`
+it only says what the machine lacks for them.
 """
 
 from __future__ import annotations
@@ -81,9 +82,14 @@ def _prepared(name: str) -> Supplies:
 
 @click.command()
 @click.argument("kinds", nargs=-1, required=True, type=click.Choice(MADE))
-def main(kinds: tuple[str, ...]) -> None:
+@click.option("--check", is_flag=True, help="Make nothing; only say what the machine lacks.")
+def main(kinds: tuple[str, ...], check: bool) -> None:
     """Make the programs, images and kernels that these kinds of clusters need."""
     try:
+        if check:
+            for kind in kinds:
+                BACKENDS[kind].check()
+            return
         with display() as report:
             for kind in kinds:
                 BACKENDS[kind].prepare(report)
