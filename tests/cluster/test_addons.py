@@ -20,6 +20,7 @@ from k8s101.cluster.addons.catalog import DIRECTORY
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
 from k8s101.cluster.values.settings import ROOT
+from k8s101.lesson.api import environment
 from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
 from tests.waiting import eventually
 
@@ -259,6 +260,23 @@ def test_a_commit_arrives_in_the_cluster(lab: Lab, pristine: set[str], tmp_path:
     lab.kubectl("delete", "namespace", space.name)
     assert good("disable", "gitops") == "gitops: disabled\n"
     assert everything(lab) == pristine
+
+
+def test_kubectl_forgets_the_kinds_of_an_addon_that_is_gone(lab: Lab, pristine: set[str]) -> None:
+    settings = lab.cluster.settings
+    in_a_lesson = environment.variables(settings)
+
+    def get_all() -> Result:
+        command = lab.kubectl_command("get", "all", "--all-namespaces")
+        return subprocess.run(command, env=in_a_lesson, capture_output=True, text=True, timeout=60, check=False)
+
+    good("enable", "gitops")
+    assert get_all().returncode == 0
+    assert [path for path in settings.kubectl_cache.rglob("*") if path.match("*.toolkit.fluxcd.io")]
+    assert good("disable", "gitops") == "gitops: disabled\n"
+    after = get_all()
+    assert (after.returncode, after.stderr) == (0, "")
+    assert "service/kubernetes" in after.stdout
 
 
 def test_a_claim_gets_a_volume_that_outlives_its_pod(lab: Lab, pristine: set[str]) -> None:

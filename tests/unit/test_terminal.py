@@ -11,9 +11,10 @@ import yaml
 from kubernetes import config as kube
 
 from k8s101.cluster.values.settings import Settings, cache_dir
-from k8s101.lesson.api import environment
+from k8s101.lesson.api import environment, shell
 from k8s101.lesson.cells import files
 from k8s101.notebook import terminal
+from tests.unit.lesson_fixtures import lesson
 
 
 @pytest.fixture
@@ -105,6 +106,18 @@ def test_helm_has_settings_of_its_own(settings: Settings) -> None:
     made = environment.variables(settings, "helm", {"HELM_NAMESPACE": "production", "HELM_CONFIG_HOME": "/home/me"})
     assert "HELM_NAMESPACE" not in made
     assert made["HELM_CONFIG_HOME"] == str(cache_dir() / "helm/config")
+
+
+def test_clusters_at_the_same_address_remember_their_kinds_apart(settings: Settings, tmp_path: Path) -> None:
+    another = Settings(tmp_path / "another")
+    another.state.mkdir()
+    another.kubeconfig.write_text(settings.kubeconfig.read_text())
+    theirs = {"KUBECACHEDIR": "/home/me/.kube/cache"}
+    for cluster in (settings, another):
+        made = environment.variables(cluster, "services", theirs)
+        assert made["KUBECACHEDIR"] == str(cluster.kubectl_cache)
+        assert shell.environment(lesson(cluster.state))["KUBECACHEDIR"] == str(cluster.kubectl_cache)
+        assert cluster.kubectl_cache.is_relative_to(cluster.state)
 
 
 def test_a_user_whom_the_machine_does_not_know_has_a_name(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
