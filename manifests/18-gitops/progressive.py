@@ -35,10 +35,10 @@ def failed():
 
 
 release = sys.argv[1]
-for pods in (1, 2):
-    commit(f"{release}: {pods} Pods", release, pods)
+for step in (1, 2):
+    commit(f"{release}, step {step} of 2", release, pods=step)
     share = sum(failed() for _ in range(20)) / 20
-    print(f"{release} in {pods} Pods: {share:.0%} of the answers are errors")
+    print(f"{release}, step {step} of 2: {share:.0%} of the answers are errors", flush=True)
     if share > 0.05:
-        commit(f"{release}: aborted", release, 0)
-        sys.exit(f"{release} aborted, no Pod of it is left")
+        commit(f"{release}, aborted", release, pods=0)
+        sys.exit(f"{release}, aborted: no Pod of it should run")

@@ -109,7 +109,7 @@ def test_the_documentation_of_the_solution_passes(api: Api, folder: Path) -> Non
 
 def test_documentation_that_git_does_not_have_is_told(api: Api, folder: Path) -> None:
     PAGE.bash("kubectl apply -f solution-docs.yaml")
-    assert last_line(api, "docs") == "✗ not yet: docs is in the cluster, and nobody finds it in Git"
+    assert last_line(api, "docs") == "✗ not yet: docs is in the cluster, but it did not come from Git"
     PAGE.bash("kubectl delete deployment docs --timeout=60s")
     push(folder, "sed 's/16Mi/16M/' ../solution-docs.yaml > deploy/docs.yaml", "docs")
     assert last_line(api, "docs") == "✗ not yet: its Pods request 16M memory, the task asks for 16Mi"

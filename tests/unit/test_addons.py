@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from k8s101 import cli
 from k8s101.cluster.addons import claims, loader, readiness, removing
 from k8s101.cluster.addons.applying import Kinds, same_definition
 from k8s101.cluster.addons.catalog import DIRECTORY, Addon, catalog, find, objects, read
@@ -302,3 +304,9 @@ def test_wheels_are_pinned_with_hashes_and_without_a_registry() -> None:
 def test_each_directory_is_an_addon() -> None:
     assert {path.name for path in DIRECTORY.iterdir() if path.is_dir()} == set(ADDONS)
     assert all(yaml.safe_load((DIRECTORY / name / "addon.yml").read_text()) for name in ADDONS)
+
+
+def test_a_list_has_a_gap_after_the_longest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k8s101.cli.clusters.find", lambda: None)
+    listed = CliRunner().invoke(cli.main, ["addons", "list"]).output.splitlines()
+    assert [line.split()[:2] for line in listed] == [[name, "-"] for name in catalog()]

@@ -44,7 +44,7 @@ QUESTIONS = (
             "apply": Option("kubectl apply", "That is pushing. Here something in the cluster looks for commits."),
             "annotate": Option(
                 "tell Flux that there is a new commit",
-                "That makes it quicker, and it is not needed: Flux looks itself.",
+                "That would be quicker, but Flux also looks by itself.",
             ),
             "nothing": Option("nothing", "the controllers fetch the branch and apply what is in it"),
         },
@@ -52,12 +52,14 @@ QUESTIONS = (
     ),
     Question(
         "drift",
-        "Somebody scales shop to five with kubectl. In Git stands two. What do you find a few seconds later?",
+        "Somebody scales shop to five with kubectl. Git says two. What do you find a few seconds later?",
         {
-            "five": Option("five, until the next commit", "It does not wait for a commit: it compares all the time."),
+            "five": Option(
+                "five, until the next commit", "Flux does not wait for a commit: it compares again and again."
+            ),
             "two": Option("two", "Flux compares the cluster with Git on a schedule, and applies what differs"),
             "refused": Option(
-                "kubectl was refused", "Nothing stands in the way of kubectl. What it changed is changed back."
+                "kubectl was refused", "kubectl has the rights as before. But Flux changes back what it changed."
             ),
         },
         _drift,
@@ -70,7 +72,8 @@ QUESTIONS = (
                 "it stays: nobody deleted it", "kubectl apply would leave it. Flux remembers what it has applied."
             ),
             "back": Option(
-                "it is deleted and comes back", "That is what becomes of a Service that somebody deletes by hand."
+                "it is deleted and comes back",
+                "That happens to a Service that somebody deletes by hand while Git still has it.",
             ),
             "deleted": Option("it is deleted", "with prune: true, what is no longer in Git is deleted"),
         },
@@ -81,7 +84,7 @@ QUESTIONS = (
         "You push release 1.1.1, which never becomes ready. What does Flux do?",
         {
             "back": Option(
-                "it goes back to 1.1.0", "Then the cluster would not be what Git says. Going back is a commit, too."
+                "it rolls back to 1.1.0", "Then the cluster would differ from Git. Undoing a release is a commit, too."
             ),
             "tells": Option(
                 "it applies 1.1.1, and reports that it does not become ready",
@@ -97,7 +100,7 @@ QUESTIONS = (
         "gone",
         "The Git server stops. What becomes of the app?",
         {
-            "stops": Option("it stops", "Its Pods need a node and an image, but no Git."),
+            "stops": Option("it stops", "Its Pods need a node and an image, but no Git server."),
             "removed": Option(
                 "Flux deletes it, because it finds no files",
                 "Flux keeps what it fetched until it fetches something new.",

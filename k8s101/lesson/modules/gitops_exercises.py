@@ -9,7 +9,7 @@ from k8s101.lesson.api.names import condition, ready, version
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz.bank import Exercise, Finding
-from k8s101.lesson.quiz.checking import begun, expect
+from k8s101.lesson.quiz.checking import expect
 
 NEWS = "k8s101-gitops-news"
 REPLICAS = 2
@@ -89,7 +89,7 @@ def _release(api: Api) -> Iterator[Finding]:
 def _docs(api: Api) -> Iterator[Finding]:
     item = api.existing("deployment/docs")
     owner = item["metadata"].get("labels", {}).get(OWNER)
-    yield expect(owner == "shop", "Flux brought docs", "docs is in the cluster, and nobody finds it in Git")
+    yield expect(owner == "shop", "Flux brought docs", "docs is in the cluster, but it did not come from Git")
     image = item["spec"]["template"]["spec"]["containers"][0]["image"]
     yield expect(image.startswith("k8s101.test/hello:"), "it is the story app", f"its image is {image}")
     found = item["spec"]["template"]["spec"]["containers"][0].get("resources", {}).get("requests", {}).get("memory")
@@ -119,6 +119,12 @@ def _news(api: Api) -> Iterator[Finding]:
     yield expect(arrives, "it came from Git, and the next commit will", hand)
 
 
+def _docs_begun(api: Api) -> str | None:
+    if api.get("deployment/docs") is None:
+        return f"there is no Deployment docs yet{_trouble(api, 'shop')}"
+    return None
+
+
 EXERCISES = (
     Exercise(
         "release",
@@ -133,11 +139,11 @@ EXERCISES = (
     ),
     Exercise(
         "docs",
-        begun("Deployment", "docs"),
+        _docs_begun,
         _docs,
         (
             "kubectl create deployment has options for the image and the number of replicas, and --dry-run=client.",
-            "Below the container: resources, requests, memory. The file belongs into the directory that the "
+            "Below the container: resources, requests, memory. The file belongs in the directory that the "
             "Kustomization names in path. A new file must be added before it is committed.",
             "kubectl create deployment docs --image=k8s101.test/hello:1.1.0 --replicas=2 --dry-run=client -o yaml "
             "> shop/deploy/docs.yaml; set resources: {requests: {memory: 16Mi}}; then git add, commit and push.",
@@ -153,7 +159,7 @@ EXERCISES = (
             "The Kustomization has a field that stops it; kubectl describe shows it. When it works again, read its "
             "message: there is a second cause.",
             'kubectl patch kustomization news -n k8s101-gitops-news --type=merge -p \'{"spec":{"suspend":false}}\'; '
-            "then write replicas in the place of replica in news/news.yaml, commit and push.",
+            "then write replicas: 2 instead of replicas: two in news/news.yaml, commit and push.",
         ),
     ),
 )
