@@ -100,6 +100,8 @@ def test_a_release_that_the_server_refuses_is_told_in_its_words(api: Api, folder
     push(folder, "sed -i 's/hello:2.0.0/hello:2.1.0/; s/replicas: 2/replicas: three/' deploy/shop.yaml", "no", refused)
     told = last_line(api, "release")
     assert told.startswith("✗ not yet: shop asks for 2.0.0, the task wants 2.1.0; Kustomization shop says: ")
+    told = last_line(api, "docs")
+    assert told.startswith("○ not attempted: there is no Deployment docs yet; Kustomization shop says: ")
 
 
 def test_the_documentation_of_the_solution_passes(api: Api, folder: Path) -> None:
