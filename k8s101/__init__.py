@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from k8s101.lesson.api.forward import forward
     from k8s101.lesson.cells.connect import connect
     from k8s101.lesson.faults.faults import fault
+    from k8s101.lesson.pictures.dashboard import dashboard
     from k8s101.lesson.pictures.draw import draw
     from k8s101.lesson.pictures.live import watch_live
     from k8s101.lesson.pictures.timeline import timeline
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "component",
     "connect",
+    "dashboard",
     "draw",
     "fault",
     "forward",
@@ -44,6 +46,7 @@ _HOMES = {
     "check": "quiz.checks",
     "component": "api.control",
     "connect": "cells.connect",
+    "dashboard": "pictures.dashboard",
     "draw": "pictures.draw",
     "fault": "faults.faults",
     "forward": "api.forward",

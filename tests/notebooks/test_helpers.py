@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import ipywidgets
 import pytest
-from kubernetes.client import V1Namespace, V1ObjectMeta
+from kubernetes.client import (
+    ApiClient,
+    AuthenticationV1TokenRequest,
+    Configuration,
+    V1Namespace,
+    V1ObjectMeta,
+    V1TokenRequestSpec,
+)
 
-from k8s101 import component, connect, draw, fault, forward
+from k8s101 import component, connect, dashboard, draw, fault, forward
 from k8s101.cluster.facade import cluster
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import ready_endpoints
+from k8s101.lesson.api.mirror import STREAM_SECONDS, Mirror
 from k8s101.lesson.api.names import condition, ready
+from k8s101.lesson.api.rest import Rest
 from k8s101.lesson.api.session import Api, make_current
 from k8s101.lesson.cells.bash import run
+from k8s101.lesson.pictures import dashboard as board
 from k8s101.lesson.pictures import live
+from k8s101.lesson.pictures.overview import RESOURCES, tables
 from k8s101.lesson.quiz.checking import existing
 from tests.notebooks.checking import clear, lesson
 from tests.waiting import eventually
@@ -27,6 +40,9 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.cluster
 
 LIVE_SECONDS = 15
+FOREVER_SECONDS = 600
+JOIN_SECONDS = 30
+WATCHES = "k8s101 mirrors"
 
 MINE = """
 apiVersion: apps/v1
@@ -187,6 +203,76 @@ def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> Non
     assert "Deployment mine · 4 of 4 ready" in frames[0]
     assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
     assert frames[-1].endswith("<p>The live view has ended. Run the cell again to go on.</p>")
+
+
+def test_a_dashboard_follows_a_scale_and_a_rollout_and_ends(mine: Api) -> None:
+    view = ipywidgets.HTML()
+    frames: list[str] = []
+    view.observe(lambda change: frames.append(re.sub(r"<[^>]+>", " ", change["new"])), names="value")
+    mirror = Mirror(mine.rest, mine.namespace, RESOURCES)
+    thread = threading.Thread(target=board.follow, args=(view, mirror, FOREVER_SECONDS))
+
+    def shows(*words: str) -> bool:
+        return bool(frames) and re.search(" +".join(map(re.escape, words)), frames[-1]) is not None
+
+    thread.start()
+    try:
+        eventually("the start", lambda: shows("deployment/mine", "4", "4", "4", "1.1.0", "✓", "complete"))
+        assert shows("worker-1", "✓", "ready", "allowed", "worker")
+        run("kubectl scale deployment/mine --replicas=5")
+        eventually("five Pods", lambda: shows("deployment/mine", "5", "5", "5", "1.1.0", "✓", "complete"))
+        run("kubectl set image deployment/mine hello=k8s101.test/hello:missing")
+        eventually(
+            "a rollout that waits", lambda: shows("deployment/mine", "5", "3", "4", "missing", "○", "3 of 5 updated")
+        )
+        eventually("its cause", lambda: re.search(r"✗ +(?:ErrImage|ImagePull)\w+ +missing", frames[-1]))
+        run("kubectl set image deployment/mine hello=k8s101.test/hello:2.0.0")
+        eventually("a rollout", lambda: shows("deployment/mine", "5", "5", "5", "2.0.0", "✓", "complete"))
+        eventually("only new Pods", lambda: "1.1.0" not in frames[-1] and shows("✓", "ready", "2.0.0", "0"))
+        eventually("the event", lambda: shows("○", "Normal", "ScalingReplicaSet", "deployment/mine"))
+    finally:
+        mirror.stop()
+        thread.join(JOIN_SECONDS)
+    assert not thread.is_alive()
+    assert frames[-1].strip().endswith("The dashboard has ended. Run the cell again to go on.")
+    eventually(
+        "no watch is left",
+        lambda: not [t for t in threading.enumerate() if t.name.startswith(WATCHES)],
+        STREAM_SECONDS + 30,
+    )
+
+
+def test_a_dashboard_without_widgets_is_read_once(mine: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    dashboard()
+    printed = capsys.readouterr().out
+    assert re.search(r"^worker-1 +✓ ready +allowed +worker +v1\.\d+\.\d+ +none$", printed, re.MULTILINE)
+    assert re.search(r"^deployment/mine +4 +4 +4 +1\.1\.0 +✓ complete$", printed, re.MULTILINE)
+    assert len(re.findall(r"^worker-\d +mine-\S+ +✓ ready +1\.1\.0 +0$", printed, re.MULTILINE)) == 4
+
+
+def test_a_dashboard_with_rights_in_one_namespace_says_what_it_may_not_read(mine: Api) -> None:
+    run("kubectl create serviceaccount viewer")
+    run(f"kubectl create rolebinding viewer --clusterrole=view --serviceaccount={mine.namespace}:viewer")
+    try:
+        state = Mirror(Rest(client_of(mine, "viewer")), mine.namespace, RESOURCES).read()
+    finally:
+        run("kubectl delete rolebinding/viewer serviceaccount/viewer")
+    nodes, workloads, *_ = tables(state, mine.namespace, datetime.now(UTC))
+    assert nodes.text().startswith("nodes\nnot shown: nodes is forbidden")
+    assert "deployment/mine" in workloads.text()
+    assert state.trouble.keys() == {"Node"}
+
+
+def client_of(api: Api, account: str) -> ApiClient:
+    """Return a connection with the rights of a ServiceAccount alone."""
+    request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(audiences=[], expiration_seconds=600))
+    answer = api.core.create_namespaced_service_account_token(account, api.namespace, request).status
+    token = str(getattr(answer, "token", ""))
+    given = api.client.configuration
+    mine = Configuration(host=given.host, api_key={"BearerToken": token}, api_key_prefix={"BearerToken": "Bearer"})
+    mine.ssl_ca_cert = given.ssl_ca_cert
+    return ApiClient(mine)
 
 
 def test_a_picture_of_volumes_names_claim_and_disk(api: Api) -> None:

@@ -12,13 +12,13 @@ from k8s101.lesson.api import names
 
 PUBLIC = {
     "connect", "forward", "draw", "timeline", "watch_live", "predict", "reveal", "check", "hint", "recall", "fault",
-    "component",
+    "component", "dashboard",
 }  # fmt: skip
 
 
 def test_there_are_few_names_and_all_can_be_imported() -> None:
     assert set(k8s101.__all__) == PUBLIC
-    assert len(k8s101.__all__) <= 12
+    assert len(k8s101.__all__) <= 13
     for name in k8s101.__all__:
         assert callable(getattr(k8s101, name))
 
