@@ -55,18 +55,18 @@ def _hello(api: Api) -> Iterator[Finding]:
     down = spec.get("behavior", {}).get("scaleDown", {})
     window = down.get("stabilizationWindowSeconds")
     early = f"it looks back {window} s only before it removes a Pod, the task says five minutes"
-    yield expect(window in (None, 300), "it removes a Pod only if five minutes agree", early)
+    yield expect(window in (None, 300), "it looks back five minutes before it removes a Pod", early)
     policies = [(entry["type"], entry["value"], entry["periodSeconds"]) for entry in down.get("policies") or []]
     told = ", ".join(f"{value} {kind} in {seconds} s" for kind, value, seconds in policies) or "nothing"
     fast = f"its policies for the way down say {told}; the task allows one Pod a minute"
     slow = policies == [("Pods", 1, 60)] and down.get("selectPolicy") != "Disabled"
-    yield expect(slow, "at most one Pod a minute", fast)
+    yield expect(slow, "it removes at most one Pod a minute", fast)
     target_of = spec["scaleTargetRef"]
     wanted = (target_of["kind"], target_of["name"]) == ("Deployment", "hello")
     yield expect(wanted, "it scales hello", f"it scales {target_of['kind']} {target_of['name']}, not hello")
     until(lambda: _wanted(api, "hello") >= 2, SCALED_SECONDS)
     few = "it wants fewer than 2 Pods: what does `kubectl describe hpa hello` say?"
-    yield expect(_wanted(api, "hello") >= 2, "two Pods are wanted now", few)
+    yield expect(_wanted(api, "hello") >= 2, "it wants two Pods now", few)
 
 
 def _wanted(api: Api, name: str) -> int:
@@ -103,15 +103,15 @@ def _shop(api: Api) -> Iterator[Finding]:
     here = item["spec"]["template"]["metadata"].get("annotations", {})
     asks = here.get(key)
     none = above if key in item["metadata"].get("annotations", {}) else f"its Pods have no annotation {key}"
-    yield expect(asks is not None, "its Pods ask for Prometheus", none)
-    yield expect(asks == "true", 'with the word "true"', f'the annotation {key} is "{asks}", and not "true"')
+    yield expect(asks is not None, "its Pods have the annotation", none)
+    yield expect(asks == "true", 'the annotation is "true"', f'the annotation {key} is "{asks}", and not "true"')
     query = f'up{{namespace="{api.namespace}", app="shop"}}'
 
     def states() -> list[str]:
         return [series["value"][1] for series in asked(api, query)]
 
     until(lambda: states() == ["1", "1"], SCRAPED_SECONDS)
-    yield expect(states(), "Prometheus asks them", "Prometheus has not found them: which port should it ask?")
+    yield expect(states(), "Prometheus scrapes them", "Prometheus has not found them: which port should it ask?")
     mute = (
         f"{states().count('0')} of {len(states())} addresses that Prometheus asks do not answer: is it the right port?"
     )
@@ -138,7 +138,7 @@ def _tickets(api: Api) -> Iterator[Finding]:
     yield expect(active(), "its autoscaler knows a number", "the autoscaler of tickets still has no number to go by")
     spec = existing(api, f"{HPA}/tickets")["spec"]
     kinds = {metric["type"] for metric in spec["metrics"]}
-    yield expect(kinds <= {"Resource", "ContainerResource"}, "it goes by CPU", "it no longer goes by CPU")
+    yield expect(kinds <= {"Resource", "ContainerResource"}, "it scales by CPU", "it no longer goes by CPU")
 
 
 EXERCISES = (
