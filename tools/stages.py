@@ -341,7 +341,7 @@ STAGES = (
     ),
     Stage(
         "images",
-        "the image of Dockerfile is built and used: module 00 on real nodes, and on a guest as an ordinary user",
+        "the image of Dockerfile is built and used by runc as by Docker: module 00 with `--privileged`, and without",
         BESIDE,
         1800,
         (_pytest("tests/images", "-rs"),),
