@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from k8s101.cluster.images import building
-from k8s101.cluster.images.layers import SANDBOX_IMAGE, clone_template
+from k8s101.cluster.images.layers import IMAGES, SANDBOX_IMAGE, clone_template
 from k8s101.cluster.images.stores import _CONFIG, Ask, _running, ensure_template
+from k8s101.cluster.linux.mounts import is_overlay, mount
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
@@ -208,6 +209,26 @@ def test_mounted_layers_cannot_be_changed(template: Path, root: Path) -> None:
 def test_template_is_made_once(template: Path, archive: Path, tools: dict[str, Path], tmp_path: Path) -> None:
     nothing = tmp_path / tools["containerd"].parent.name / "nothing"
     assert make_template(template.parent.parent, archive, nothing, nothing) == template
+
+
+def test_an_overlay_is_told_from_what_it_shows(tmp_path: Path) -> None:
+    seen, layer = tmp_path / "seen", tmp_path / "layer"
+    for directory in (seen, layer, tmp_path / "upper", tmp_path / "work"):
+        directory.mkdir()
+    (layer / "inside").mkdir()
+    mount("overlay", seen, f"lowerdir={layer},upperdir={tmp_path}/upper,workdir={tmp_path}/work")
+    try:
+        assert is_overlay(seen) and is_overlay(seen / "inside") and is_overlay(seen / "not/there/yet")
+        assert not is_overlay(layer) and not is_overlay(layer / "inside")
+    finally:
+        subprocess.run(("umount", seen), check=True)
+
+
+def test_template_may_lie_elsewhere(archive: Path, tools: dict[str, Path], tmp_path: Path) -> None:
+    containerd, ctr, place = tools["containerd"], tools["ctr"], tmp_path / "state/images"
+    made = ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE, place=place)
+    assert made.parent == tmp_path / "state/images"
+    assert (made / IMAGES).is_file()
 
 
 def test_broken_archive_is_a_problem(archive: Path, tools: dict[str, Path], tmp_path: Path) -> None:

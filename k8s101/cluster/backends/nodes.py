@@ -24,13 +24,14 @@ from k8s101.cluster.images.layers import SANDBOX_IMAGE
 from k8s101.cluster.images.stores import ensure_template
 from k8s101.cluster.linux import cgroups, limits, packet_filter
 from k8s101.cluster.linux.capabilities import has_capability
+from k8s101.cluster.linux.mounts import is_overlay
 from k8s101.cluster.node import ranges, router
 from k8s101.cluster.node.files import TOOLS as NODE_TOOLS
 from k8s101.cluster.node.files import node_processes, write_node_files, write_plan
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.supervisor.process import Process
 from k8s101.cluster.values.progress import Report
-from k8s101.cluster.values.settings import MOST_NODES, Settings, invoking_user
+from k8s101.cluster.values.settings import MOST_NODES, Settings, cache_dir, invoking_user
 from k8s101.errors import Problem
 
 TRAITS = Traits(FULL, needs_root=True, memory_gib=3)
@@ -201,7 +202,10 @@ def prepare(report: Report) -> Supplies:
 
 def configure(settings: Settings, tools: dict[str, Path], archive: Path) -> None:
     """Write all files of the control plane and of the first nodes; existing identities are kept."""
-    template = ensure_template(archive, containerd=tools["containerd"], ctr=tools["ctr"], sandbox=SANDBOX_IMAGE)
+    # Linux stacks two overlays; a node shows its images through one, and each of its containers is another
+    place = settings.state / "image-store" if is_overlay(cache_dir()) else None
+    containerd, ctr = tools["containerd"], tools["ctr"]
+    template = ensure_template(archive, containerd=containerd, ctr=ctr, sandbox=SANDBOX_IMAGE, place=place)
     for directory in (settings.logs, settings.state / "nodes"):
         directory.mkdir(parents=True, exist_ok=True)
         os.chown(directory, 0, settings.owner[1])

@@ -47,7 +47,9 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 """
 
 
-def ensure_template(archive: Path, *, containerd: Path, ctr: Path, sandbox: str, report: Report = quiet) -> Path:
+def ensure_template(
+    archive: Path, *, containerd: Path, ctr: Path, sandbox: str, place: Path | None = None, report: Report = quiet
+) -> Path:
     """Return the template made of an image archive, after making it on first use; this needs root.
 
     Args:
@@ -55,21 +57,23 @@ def ensure_template(archive: Path, *, containerd: Path, ctr: Path, sandbox: str,
         containerd: the container runtime that the nodes run.
         ctr: its command-line client.
         sandbox: full name of the image that holds the namespaces of Pods.
+        place: the directory of templates, on a file system that can carry those of containers; that of the cache if
+            left out.
         report: called with what is being done.
 
     Raises:
         Problem: containerd did not start or did not take the images.
     """
     recipe = repr((archive.name, containerd.parent.name, sandbox)).encode() + Path(__file__).read_bytes()
-    target = make_dir(cache_dir() / "image-store") / hashlib.sha256(recipe).hexdigest()[:16]
+    target = make_dir(place or cache_dir() / "image-store") / hashlib.sha256(recipe).hexdigest()[:16]
     now = Progress("images", "", 0, 0, "unpacking the images for the nodes")
     with explained(), locked(target.parent / ".lock", lambda: report(now)):
         if not target.is_dir():
             report(now)
-            with scratch(target.parent, "store") as place:
-                _fill(place / "root", archive, containerd, ctr, sandbox)
-                _keep_what_is_shared(place / "root")
-                (place / "root").rename(target)
+            with scratch(target.parent, "store") as draft:
+                _fill(draft / "root", archive, containerd, ctr, sandbox)
+                _keep_what_is_shared(draft / "root")
+                (draft / "root").rename(target)
     return target
 
 

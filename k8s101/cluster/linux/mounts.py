@@ -88,3 +88,12 @@ def _mount(source: str | Path, target: str | Path, kind: str, flags: int, data: 
     if _LIBC.mount(os.fsencode(source), os.fsencode(target), kind.encode(), number, os.fsencode(data)):
         code = ctypes.get_errno()
         raise OSError(code, f"mount {target}: {os.strerror(code)}")
+
+
+def is_overlay(path: Path) -> bool:
+    """Tell whether a directory lies on an overlay, as the files of a container do that are its image's."""
+    found = next(place for place in (path, *path.absolute().parents) if place.exists())
+    device = found.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    entries = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return any(entry[2] == number and entry[entry.index("-") + 1] == "overlay" for entry in entries)
