@@ -237,7 +237,11 @@ STAGES = (
         "what cells and helpers do on the real cluster, and what they say to mistakes",
         NODES,
         300,
-        (_pytest("-m", "cluster", *(f"tests/notebooks/test_{name}.py" for name in ("cells", "helpers", "pasting"))),),
+        (
+            _pytest(
+                "-m", "cluster", *(f"tests/notebooks/test_{name}.py" for name in ("cells", "helpers", "pasting", "k9s"))
+            ),
+        ),
         extra=True,
         root=True,
     ),

@@ -322,6 +322,16 @@ PROJECTS = (
         stamps=("github.com/stern/stern/cmd.version={version}",),
     ),
     Project(
+        "k9s",
+        "github.com/derailed/k9s",
+        (Program("k9s", "github.com/derailed/k9s", ("version", "--short"), always=False),),
+        Release(
+            f"{_GITHUB}/derailed/k9s/releases/download/{{version}}/k9s_Linux_{{arch}}.tar.gz",
+            "{base}/checksums.sha256",
+        ),
+        stamps=("github.com/derailed/k9s/cmd.version={version}",),
+    ),
+    Project(
         "helm",
         "helm.sh/helm/v4",
         (Program("helm", "helm.sh/helm/v4/cmd/helm", ("version",), always=False),),

@@ -19,11 +19,11 @@ PROGRAMS = Path(__file__).resolve().parents[1] / "shell" / "bin"
 LAST = "last"
 """Link to the kubeconfig of the lesson that was opened last."""
 
-TOOLS = ("crane", "etcd", "etcdctl", "etcdutl", "helm", "stern")
-"""Programs that lessons type besides kubectl; each is made when it is called for the first time (shell/bin)."""
+TOOLS = ("crane", "etcd", "etcdctl", "etcdutl", "helm", "k9s", "stern")
+"""Programs that lessons type besides kubectl; each is made when it is called for the first time (shell/program)."""
 
 OTHERS = ("BASH_ENV", "ENV", "KUBE_EDITOR")
-FOREIGN = ("KUBE", "HELM_", "ETCD")
+FOREIGN = ("KUBE", "HELM_", "ETCD", "K9S_")
 """Variables of the user's that would change what a script does, and how others of them begin."""
 
 
@@ -66,6 +66,8 @@ def variables(settings: Settings, slug: str | None = None, given: Mapping[str, s
         "KUBECONFIG": kubeconfigs(settings, slug),
         "KUBERC": "off",
         "KUBECACHEDIR": str(settings.kubectl_cache),
+        "K9S_CONFIG_DIR": str(settings.lessons / "k9s"),
+        "K9S_LOGS_DIR": str(settings.lessons / "k9s"),
     }
 
 
