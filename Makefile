@@ -27,7 +27,7 @@ lab: $(READY) ## start a cluster and open JupyterLab on the notebooks
 test: $(READY) ## all tests of one machine
 	@$(BIN)/python -m tools.testing
 
-test-all: $(READY) ## every module on every backend
+test-all: $(READY) ## also learners' copies, Chromium, container images, odd machines
 	@$(BIN)/python -m tools.testing --all
 
 faults: $(READY) ## machines, habits and inputs as people have them: a table of conditions (root)

@@ -21,7 +21,8 @@ from k8s101.cluster.images import packing
 from k8s101.cluster.images.building import TOOLBOX
 from k8s101.cluster.programs import wheels
 from k8s101.cluster.programs.binaries import ensure, project_of
-from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Program, Project
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem

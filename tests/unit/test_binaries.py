@@ -16,7 +16,8 @@ import pytest
 
 from k8s101.cluster.programs import binaries, builds
 from k8s101.cluster.programs.cache import locked
-from k8s101.cluster.programs.toolchain import GO_WHEEL, PROJECTS, TOOLCHAIN, Program, Project, Release
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import GO_WHEEL, TOOLCHAIN, Program, Project, Release
 from k8s101.cluster.values import settings
 from k8s101.cluster.values.progress import Progress, quiet
 from k8s101.cluster.values.settings import ROOT

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from k8s101.cluster.programs.binaries import bin_dir, tells
-from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Program, Project
 
 RELEASED = [(project, tool) for project in PROJECTS for tool in project.tools if tool.released]
 

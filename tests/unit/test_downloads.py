@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from k8s101.cluster.programs import binaries, downloads
-from k8s101.cluster.programs.toolchain import PROJECTS, Project, Release, architecture
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Project, Release, architecture
 from k8s101.cluster.values.progress import Progress
 from k8s101.errors import Problem
 from tests.unit.binaries_fixtures import VERSION, ReleaseServer, archive, place, program, server, tiny

@@ -22,7 +22,8 @@ from k8s101.cluster.images.oci import Entry, Image, write_archive
 from k8s101.cluster.programs import builds
 from k8s101.cluster.programs.binaries import ensure
 from k8s101.cluster.programs.cache import explained, hand_over, locked, make_dir, scratch
-from k8s101.cluster.programs.toolchain import PROJECTS, Project, architecture
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Project, architecture
 from k8s101.cluster.values.progress import Progress, Report, display, quiet
 from k8s101.cluster.values.settings import ROOT, cache_dir, invoking_user
 from k8s101.errors import Problem

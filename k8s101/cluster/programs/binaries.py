@@ -18,7 +18,8 @@ import click
 
 from k8s101.cluster.programs import builds, downloads, wheels
 from k8s101.cluster.programs.cache import explained, locked
-from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Program, Project
 from k8s101.cluster.values.progress import Progress, Report, display, quiet
 from k8s101.cluster.values.settings import cache_dir
 from k8s101.errors import Problem

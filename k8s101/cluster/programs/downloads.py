@@ -20,7 +20,8 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from k8s101.cluster.programs.cache import hand_over, make_dir, scratch
-from k8s101.cluster.programs.toolchain import PROJECTS, Program, Project
+from k8s101.cluster.programs.projects import PROJECTS
+from k8s101.cluster.programs.toolchain import Program, Project
 from k8s101.cluster.values.progress import Progress, Report, display
 from k8s101.errors import Problem
 
