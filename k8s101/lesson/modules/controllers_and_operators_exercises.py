@@ -20,7 +20,7 @@ TICKETS = "k8s101-controllers-and-operators-tickets"
 
 KIND = "sites.k8s101.test"
 GROUP = "k8s101.test"
-FOLLOWS_SECONDS = 10
+FOLLOWS_SECONDS = 20
 """How long the operator may take to write a status."""
 
 SETTLES_SECONDS = 3
