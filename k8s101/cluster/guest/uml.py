@@ -18,7 +18,9 @@ DIRECTORY = "uml"
 """Where the kernel keeps its number and its console, below the directory in which it starts."""
 
 MAC = "5a:94:ef:e4:0c:ee"
-PROBE, PROBE_SECONDS = ("/bin/echo", "started"), 20
+PROBE, PROBE_SECONDS = ("/bin/echo", "started"), 60
+"""What the first start does, and how long it may take; a second, unless the machine is very busy."""
+
 ENVIRONMENT = {"HOME": "/", "PATH": "/usr/bin:/bin", "TERM": "linux"}
 
 
@@ -72,7 +74,8 @@ def check_starts(kernel: Path) -> None:
     """Start the kernel with a little program inside, which takes a fraction of a second.
 
     Raises:
-        Problem: it cannot run here, because neither seccomp nor ptrace is allowed or it is no program of this machine.
+        Problem: it cannot run here, because neither seccomp nor ptrace is allowed or it is no program of this machine;
+            or it did not start in time.
     """
     with tempfile.TemporaryDirectory(prefix="k8s101-") as directory:
         try:
@@ -86,7 +89,13 @@ def check_starts(kernel: Path) -> None:
                 timeout=PROBE_SECONDS,
             )
             said = result.stdout.decode(errors="replace")
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired:
+            raise Problem(
+                f"a user-mode kernel did not start within {PROBE_SECONDS} s",
+                where=str(kernel),
+                then="k8s101 up again when the machine is less busy; or k8s101 up --backend simulated",
+            ) from None
+        except OSError as error:
             said = str(error)
     if PROBE[1] not in said and "noexec" in said:
         raise Problem(
