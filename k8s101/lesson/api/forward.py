@@ -262,6 +262,7 @@ def _run(api: Api, target: str, namespace: str, local: int, port: int) -> tuple[
         Problem: it ended, or did not listen in time.
     """
     command = [str(kubectl_path()), f"--namespace={namespace}", "port-forward", target, f"{local or ''}:{port}"]
+    keeper = guard()  # it takes a moment to start, in which nothing must run that it does not know
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             command,
@@ -273,7 +274,7 @@ def _run(api: Api, target: str, namespace: str, local: int, port: int) -> tuple[
             start_new_session=True,
         )
         process.stdout = os.fdopen(os.dup(output.fileno()))
-    guard().watch(process.pid)
+    keeper.watch(process.pid)
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if found := LISTENS.search(_said(process)):

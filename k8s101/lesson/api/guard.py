@@ -33,11 +33,15 @@ done
 
 
 class Guard:
-    """A small process beside this one that outlives it and ends what it left."""
+    """A small process beside this one that outlives it and ends what it left.
+
+    Attributes:
+        pipe: the descriptor by which it is told of sessions, and learns that this process has ended.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        reading, self._pipe = os.pipe()
+        reading, self.pipe = os.pipe()
         # an orphan from the start: who kills a kernel with all its children must not meet it first
         subprocess.run(
             ["sh", "-c", "exec 3<&0; sh -c \"$1\" 'k8s101 guard' <&3 3<&- &", "sh", GUARD],
@@ -50,6 +54,11 @@ class Guard:
         )
         os.close(reading)
 
+    @property
+    def watching(self) -> str:
+        """What a bash of a session of its own begins with, to which `pipe` was passed, so that it ends with us."""
+        return f"echo watch $$ >&{self.pipe}; exec {self.pipe}>&-;"
+
     def watch(self, session: int) -> None:
         """End this session when this process ends."""
         self._tell(f"watch {session}\n")
@@ -60,7 +69,7 @@ class Guard:
 
     def _tell(self, line: str) -> None:
         with self._lock:
-            os.write(self._pipe, line.encode())
+            os.write(self.pipe, line.encode())
 
 
 @cache

@@ -49,19 +49,20 @@ def run(script: str, environment: Mapping[str, str], write: Callable[[bytes], ob
     """
     output, outlet = os.pipe()
     failures, failure = os.pipe()
+    keeper = guard()
     process = subprocess.Popen(
+        # it reports itself to the guard: this process may be killed before it could, while the script runs already;
         # the same line, so that bash counts the script's lines as a reader does
-        [*BASH, f"trap 'echo $LINENO >&{failure}' ERR; {script}"],
+        [*BASH, f"{keeper.watching} trap 'echo $LINENO >&{failure}' ERR; {script}"],
         stdin=subprocess.DEVNULL,
         stdout=outlet,
         stderr=outlet,
-        pass_fds=[failure],
+        pass_fds=[failure, keeper.pipe],
         env={**environment, "_K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
         start_new_session=True,
     )
     os.close(outlet)
     os.close(failure)
-    guard().watch(process.pid)
     try:
         _copy(process, output, write)
     except BaseException:
