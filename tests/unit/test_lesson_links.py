@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import requests
 
 from k8s101.lesson.api import forward as forwarding
 from k8s101.lesson.api.links import proxied
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -120,10 +120,14 @@ def jupyter(tmp_path: Path) -> Iterator[tuple[int, int]]:
     environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
     command = [sys.executable, "-m", "jupyter_server", *options]
     with subprocess.Popen(command, stdout=log, stderr=log, env=environment) as server:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / f"jpserver-{server.pid}.json").exists():
-            assert time.monotonic() < deadline and server.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
+
+        def listens() -> bool:
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            # it is written before the server listens
+            return (tmp_path / f"jpserver-{server.pid}.json").exists()
+
+        eventually("the server answers", listens, 60)
         yield server.pid, port
         server.terminate()
     log.close()
