@@ -8,6 +8,7 @@ import datetime as dt
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,15 @@ def test_what_is_no_verb_or_has_wrong_arguments_is_refused(lab: Lab, verb: str, 
     with pytest.raises(Problem):
         lab.cluster.control(verb, *arguments)
     assert all(lab.process(name) for name in ("etcd", "kube-apiserver", *lab.nodes))
+
+
+def test_a_copy_of_etcd_is_a_file_of_the_owners(lab: Lab) -> None:
+    copy = Path(lab.cluster.control("snapshot"))
+    found = copy.stat()
+    assert copy.parent == lab.cluster.settings.lessons
+    assert (found.st_mode & 0o777, (found.st_uid, found.st_gid)) == (0o600, lab.cluster.settings.owner)
+    assert found.st_size > 100_000
+    copy.unlink()
 
 
 @pytest.mark.parametrize("method", ["supervisor.shutdown", "supervisor.restart", "supervisor.stopAllProcesses"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
+from pathlib import Path
 
 from k8s101.cluster.facade import cluster
 from k8s101.cluster.values.deadline import until
@@ -88,8 +89,12 @@ class Part:
             Problem: this part is not etcd.
         """
         self._must_be("etcd")
-        with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as copy:
-            copy.write(bytes(self._cluster.control("snapshot")))
+        made = Path(self._cluster.control("snapshot"))
+        try:
+            with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as copy:
+                copy.write(made.read_bytes())
+        finally:
+            made.unlink(missing_ok=True)
         print(f"etcd saved in {file}")
 
     def encrypt_secrets(self, enabled: bool) -> None:
