@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-SAID_LINES = 12
+SAID_LINES = 40
 """How much of a failure the summary repeats."""
 
 

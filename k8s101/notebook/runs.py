@@ -96,11 +96,17 @@ def _strict_result(path: Path, report: Path, code: int | None, output: str, seco
     if bad:
         first = ElementTree.tostring(bad[0], encoding="unicode", method="text").strip()
         fault = f"{len(bad)} of {expected} cells, the first is {bad[0].get('name', '?').split('::')[-1]}"
-        return Run(path.name, expected, seconds, fault=fault, details=first)
+        return Run(path.name, expected, seconds, fault=fault, details=_differences(first))
     if code or len(cases) != expected or not expected:
         fault = f"{len(cases)} of {expected} cells were run"
         return Run(path.name, expected, seconds, fault=fault, details=output)
     return Run(path.name, expected, seconds, real=expected)
+
+
+def _differences(said: str) -> str:
+    """Return what nbval says of a cell without the lines of the output that are as they should be."""
+    head, mark, compared = said.partition("assert reference_output == test_output failed:")
+    return head + mark + "\n".join(line for line in compared.splitlines() if not line.startswith("    ")) if mark else said
 
 
 def end_to_end(path: Path, tree: Tree, backend: str, capabilities: Mapping[str, bool], *, copy: bool = False) -> Run:

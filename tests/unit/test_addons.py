@@ -230,6 +230,28 @@ def test_readiness_is_that_of_the_newest_generation() -> None:
     assert not readiness.is_ready(deployment, "Progressing")
 
 
+def group(name: str, **version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "versions": [{"version": "v1beta1", **version}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ({"items": [group("apps")]}, False),
+        ({"items": [group("apps"), group("metrics.k8s.io", freshness="Stale")]}, False),
+        ({"items": [group("metrics.k8s.io", freshness="Current")]}, True),
+        ({"groups": [{"name": "apps"}]}, False),
+        ({"groups": [{"name": "apps"}, {"name": "metrics.k8s.io"}]}, True),
+    ],
+)
+def test_an_api_service_is_ready_when_clients_see_its_group(answer: dict[str, Any], seen: bool) -> None:
+    class Asked(FakeApi):
+        def call(self, method: str, path: str, json: Any = None, **_: Any) -> Answer:
+            return Answer(200, answer)
+
+    assert readiness._is_discovered(Asked(), "v1beta1.metrics.k8s.io") is seen  # type: ignore[arg-type]
+
+
 def test_a_container_that_ends_is_said_to() -> None:
     waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
     assert readiness._reason({"name": "a", "state": waiting}) == "ErrImagePull no such host"

@@ -12,6 +12,11 @@ from k8s101.errors import Problem
 
 SECONDS = 120
 
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+"""What clients since Kubernetes 1.30 ask /apis for.
+https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+"""
+
 
 def wait_ready(api: Api, kinds: Kinds, addon: Addon, say: Callable[[str], None]) -> None:
     """Wait until all that the add-on's description names is ready.
@@ -47,7 +52,19 @@ def _holds(api: Api, kinds: Kinds, entry: dict[str, str]) -> bool:
     if "path" in entry:
         return bool(api.get(entry["path"]).get("items"))
     path = kinds.path(_object(entry))
-    return path is not None and is_ready(api.get(path), entry.get("condition", "Available"))
+    ready = path is not None and is_ready(api.get(path), entry.get("condition", "Available"))
+    return ready and (entry["kind"] != "APIService" or _is_discovered(api, entry["name"]))
+
+
+def _is_discovered(api: Api, service: str) -> bool:
+    """Tell whether clients see the group of an APIService, which is a moment later than the service is available."""
+    version, group = service.split(".", 1)
+    found = api.call("GET", "/apis", headers={"Accept": DISCOVERY}).json()
+    if "items" not in found:
+        # before 1.30 each client asks for every group by itself
+        return any(item["name"] == group for item in found["groups"])
+    versions = [each for item in found["items"] if item["metadata"]["name"] == group for each in item["versions"]]
+    return any(each["version"] == version and each.get("freshness") != "Stale" for each in versions)
 
 
 def is_ready(item: Object, condition: str) -> bool:
