@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from k8s101.lesson.faults.faults import fault
     from k8s101.lesson.pictures.dashboard import dashboard
     from k8s101.lesson.pictures.draw import draw
-    from k8s101.lesson.pictures.live import watch_live
     from k8s101.lesson.pictures.timeline import timeline
     from k8s101.lesson.quiz.checks import check, hint
     from k8s101.lesson.quiz.predict import predict, recall, reveal
@@ -39,7 +38,6 @@ __all__ = [
     "recall",
     "reveal",
     "timeline",
-    "watch_live",
 ]
 
 _HOMES = {
@@ -55,7 +53,6 @@ _HOMES = {
     "recall": "quiz.predict",
     "reveal": "quiz.predict",
     "timeline": "pictures.timeline",
-    "watch_live": "pictures.live",
 }
 
 

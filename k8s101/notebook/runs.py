@@ -106,7 +106,7 @@ def _strict_result(path: Path, report: Path, code: int | None, output: str, seco
 def _differences(said: str) -> str:
     """Return what nbval says of a cell without the lines of the output that are as they should be."""
     head, mark, compared = said.partition("assert reference_output == test_output failed:")
-    return head + mark + "\n".join(line for line in compared.splitlines() if not line.startswith("    ")) if mark else said
+    return head + mark + "\n".join(line for line in compared.splitlines() if not line.startswith("    "))
 
 
 def end_to_end(path: Path, tree: Tree, backend: str, capabilities: Mapping[str, bool], *, copy: bool = False) -> Run:

@@ -33,7 +33,6 @@ from k8s101.lesson.api.rest import Rest
 from k8s101.lesson.api.session import Api, make_current
 from k8s101.lesson.cells.bash import run
 from k8s101.lesson.pictures import dashboard as board
-from k8s101.lesson.pictures import live
 from k8s101.lesson.pictures.overview import RESOURCES, tables
 from k8s101.lesson.quiz.checking import existing
 from tests.notebooks.checking import clear, lesson
@@ -41,7 +40,6 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-LIVE_SECONDS = 15
 FOREVER_SECONDS = 600
 JOIN_SECONDS = 30
 WATCHES = "k8s101 mirrors"
@@ -192,19 +190,6 @@ def test_a_fault_heals_when_its_block_ends_with_an_error(mine: Api) -> None:
         assert not component("kube-scheduler").running
         raise ZeroDivisionError
     assert component("kube-scheduler").running
-
-
-def test_a_live_view_follows_the_cluster_and_says_when_it_ends(mine: Api) -> None:
-    view = ipywidgets.HTML()
-    frames: list[str] = []
-    view.observe(lambda change: frames.append(change["new"]), names="value")
-    thread = threading.Thread(target=live.follow, args=(view, "deployment/mine", LIVE_SECONDS))
-    thread.start()
-    run("kubectl scale deployment/mine --replicas=5")
-    thread.join()
-    assert "Deployment mine · 4 of 4 ready" in frames[0]
-    assert any("Deployment mine · 5 of 5 ready" in frame for frame in frames)
-    assert frames[-1].endswith("<p>The live view has ended. Run the cell again to go on.</p>")
 
 
 def test_a_dashboard_follows_a_scale_and_a_rollout_and_ends(mine: Api) -> None:

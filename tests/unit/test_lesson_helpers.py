@@ -19,7 +19,6 @@ from k8s101.lesson.api import friendly, rest, session, wait
 from k8s101.lesson.api.diagnose import SELECTED_NODE, cause, hopeless
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.cells import connect
-from k8s101.lesson.pictures import live
 from k8s101.lesson.pictures.draw import draw
 from tests.unit.lesson_fixtures import deployment, lesson, pod, replicaset
 
@@ -129,14 +128,6 @@ def test_refusals_are_shown_as_one_sentence() -> None:
     assert friendly.lines(problem) == ["a", "  where: b", "  next:  c"]
     silence = friendly.lines(HTTPError())
     assert silence[0] == "the cluster does not answer (HTTPError)" and "connect()" in silence[2]
-
-
-def test_a_live_view_prints_a_line_where_nobody_watches(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("K8S101_INTERACTIVE", raising=False)
-    live.watch_live("deployment/hello")
-    assert capsys.readouterr().out == "live view of deployment/hello: moves only in JupyterLab\n"
 
 
 def test_a_kind_is_known_by_all_its_names() -> None:

@@ -11,7 +11,7 @@ import k8s101
 from k8s101.lesson.api import names
 
 PUBLIC = {
-    "connect", "forward", "draw", "timeline", "watch_live", "predict", "reveal", "check", "hint", "recall", "fault",
+    "connect", "forward", "draw", "timeline", "predict", "reveal", "check", "hint", "recall", "fault",
     "component", "dashboard",
 }  # fmt: skip
 
