@@ -4,79 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from k8s101.cluster.addons.catalog import catalog
 from k8s101.cluster.values.settings import ROOT
 from k8s101.notebook import lessons
 from k8s101.notebook.lessons import Lesson
 from k8s101.notebook.pool import AT_ONCE
+from tools.stage import BESIDE, FIRST, NODES, Command, Stage
 
-FIRST, NODES, BESIDE = "first", "nodes", "beside"
-"""The lanes: what comes before all else, what uses the cluster of real nodes, what runs beside it."""
-
-ROOT_ONLY = "real nodes, other users and networks of one's own need root"
-COVERED = "the unprivileged and guest stages do the same as another user"
 GUEST = "tests/unprivileged/test_guest.py"
 ENABLED = re.compile(r"k8s101 addons enable ([a-z-]+)")
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command of a stage.
-
-    Args:
-        arguments: of `python -m`, or a program of this environment.
-        name: the module that it tests, or what it makes; empty if it is the only one.
-        alone: whether nothing of its stage may run beside it on the same cluster.
-        after: the builds that must have ended before.
-    """
-
-    arguments: tuple[str, ...]
-    name: str = ""
-    alone: bool = False
-    after: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the tests.
-
-    Args:
-        name: as typed after `--only`.
-        proves: what is known when it has passed.
-        lane: with which others it runs in order.
-        budget: how long it may take, in seconds; on two processors and with the programs made.
-        commands: what it runs.
-        width: how many of them at the same time.
-        spread: whether they may run on the second cluster, too.
-        niceness: how far it stands back behind what others do, 0 to 19.
-        vital: whether its failure ends the run.
-        extra: whether it belongs to `make test-all` only.
-        root: True for what needs root, False for what only users without it need.
-    """
-
-    name: str
-    proves: str
-    lane: str
-    budget: int
-    commands: tuple[Command, ...]
-    width: int = 1
-    spread: bool = False
-    niceness: int = 0
-    vital: bool = False
-    extra: bool = False
-    root: bool | None = None
-
-    def reason_to_skip(self, able: bool) -> str:
-        """Return why it does not run, empty if it does.
-
-        Args:
-            able: whether this user can have real nodes.
-        """
-        if self.root is None or self.root == able:
-            return ""
-        return COVERED if able else ROOT_ONLY
 
 
 def _python(*arguments: str, name: str = "", alone: bool = False, after: tuple[str, ...] = ()) -> Command:
@@ -100,7 +37,7 @@ def _programs(*names: str, name: str = "") -> Command:
     return _python("k8s101.cluster.programs.binaries", *names, name=name)
 
 
-CATALOG = catalog()
+BUILT = tuple(name for name, addon in catalog().items() if addon.images)
 LANDED = lessons.load(ROOT / "notebooks/lessons.yml").landed
 ON_GUEST = tuple(lesson.number for lesson in LANDED if lesson.ci_guest)
 
@@ -124,7 +61,7 @@ def _builds() -> Iterator[Command]:
         yield _programs(name, name=name)
     yield _programs("kwok", "kwokctl", name="kwok")
     yield _python("k8s101.cluster.backends.kinds", "guest", name="guest")
-    for name in sorted(CATALOG.keys() - used.keys()):
+    for name in sorted(set(BUILT) - used.keys()):
         yield _addon(name)
 
 
@@ -221,7 +158,7 @@ STAGES = (
         "networking, DNS, storage, security, repair, reset, add-ons, on one real cluster",
         NODES,
         600,
-        (_pytest("tests/cluster", after=tuple(CATALOG)),),
+        (_pytest("tests/cluster", after=BUILT),),
         root=True,
     ),
     Stage(
@@ -320,7 +257,7 @@ STAGES = (
         "an ordinary user gets real nodes in a guest: webhooks, limits, repair, the modules marked `ci_guest`",
         BESIDE,
         720,
-        (_pytest(GUEST, "-s", after=("guest", *CATALOG)),),
+        (_pytest(GUEST, "-s", after=("guest", *BUILT)),),
         root=True,
     ),
     Stage(

@@ -33,7 +33,8 @@ from k8s101.notebook.runs import end_children
 from tools.place import state_dir
 from tools.results import Counts, Outcome, count, summary, total
 from tools.second import Second
-from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
+from tools.stage import BESIDE, FIRST, NODES, Command, Stage
+from tools.stages import STAGES
 
 ARTIFACTS = ROOT / "artifacts"
 PATIENCE_SECONDS = 60

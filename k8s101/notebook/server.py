@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from k8s101.cluster.values.deadline import until
 
 START_SECONDS = 120
+LISTEN_SECONDS = 2
 
 
 def said(child: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -26,10 +28,22 @@ def said(child: subprocess.Popen[bytes]) -> dict[str, Any]:
     def look() -> tuple[dict[str, Any]] | None:
         if child.poll() is not None:
             return ({},)
-        return (json.loads(file.read_text()),) if file.exists() else None
+        info = json.loads(file.read_text()) if file.exists() else {}
+        return (info,) if info and _listens(info) else None
 
     found = until(look, START_SECONDS, errors=(ValueError,))
     return found[0] if found else {}
+
+
+def _listens(info: Mapping[str, Any]) -> bool:
+    """Tell whether a server can be reached; its file is there a moment before."""
+    if info.get("sock"):
+        return Path(info["sock"]).exists()
+    try:
+        socket.create_connection((info["hostname"], info["port"]), LISTEN_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def address(info: Mapping[str, Any], path: str) -> str:

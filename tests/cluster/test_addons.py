@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from k8s101.cluster.access.listing import objects
-from k8s101.cluster.addons.catalog import DIRECTORY
+from k8s101.cluster.addons.catalog import DIRECTORY, catalog, find
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
 from k8s101.cluster.values.settings import ROOT
@@ -32,6 +32,7 @@ TOP_SECONDS = 60
 """DESIGN names 20 seconds on a machine that does nothing else."""
 
 NEW_NODE = "worker-4"
+PULLED = [name for name, addon in catalog().items() if "pulls_images" in addon.needs]
 
 
 def addons(*arguments: str) -> Result:
@@ -317,6 +318,13 @@ def alerts(lab: Lab) -> list[tuple[str, str, str]]:
     return [(alert["labels"]["alertname"], alert["labels"]["pod"], alert["state"]) for alert in found]
 
 
+def queries(source: str) -> list[str]:
+    """Return what the panels of Grafana's dashboard ask a data source."""
+    (found,) = yaml.safe_load_all((DIRECTORY / "grafana/dashboard.yaml").read_text())
+    panels = json.loads(found["data"]["hello.json"])["panels"]
+    return [panel["targets"][0]["expr"] for panel in panels if panel["datasource"]["type"] == source]
+
+
 def test_prometheus_measures_pods_and_tells_when_one_is_silent(lab: Lab, pristine: set[str]) -> None:
     for _ in range(2):
         assert good("enable", "prometheus") == "prometheus: enabled\n"
@@ -341,6 +349,8 @@ def test_prometheus_measures_pods_and_tells_when_one_is_silent(lab: Lab, pristin
         eventually(f"{job} answers", partial(answered, lab, job, number))
     memory = f'container_memory_working_set_bytes{{namespace="{space.name}", container="asked"}} > 0'
     eventually("cAdvisor knows the container", lambda: measured(lab, memory))
+    for query in queries("prometheus"):
+        assert measured(lab, query.replace("$namespace", space.name)) is not None
     space.start(silent)
     eventually("its alert fires", lambda: alerts(lab) == [("AppDown", "silent", "firing")])
     space.kubectl("delete", "pod", "silent", "--now")
@@ -448,6 +458,21 @@ def test_a_node_that_comes_later_or_comes_back_has_the_image(lab: Lab, space: Na
     finally:
         lab.cluster.control("remove_node", NEW_NODE)
         lab.kubectl("delete", "node", NEW_NODE)
+
+
+@pytest.mark.parametrize("name", PULLED)
+def test_what_only_other_clusters_can_pull_is_accepted_but_not_enabled(lab: Lab, name: str) -> None:
+    lab.kubectl("create", "namespace", name)
+    try:
+        for file in find(name).manifests:
+            lab.kubectl("apply", "--dry-run=server", f"--filename={file.path}")
+    finally:
+        lab.kubectl("delete", "namespace", name)
+    before = everything(lab)
+    result = addons("enable", name)
+    assert result.returncode == 1
+    assert f"{name} needs pulls_images, which this cluster lacks" in result.stderr
+    assert everything(lab) == before
 
 
 def test_a_wrong_name_changes_nothing(lab: Lab) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from k8s101.cluster.programs.toolchain import Program, Project
 from k8s101.cluster.values.progress import quiet
 from k8s101.cluster.values.settings import Settings
 from k8s101.errors import Problem
+from tests.notebooks.checking import Page
 
 ADDONS = catalog()
 OF_EACH = pytest.mark.parametrize("addon", ADDONS.values(), ids=ADDONS.keys())
@@ -52,7 +55,11 @@ def test_what_is_applied_fits_any_cluster(addon: Addon) -> None:
     workloads = [
         entry for manifest in found if manifest["kind"] != "CustomResourceDefinition" for entry in containers(manifest)
     ]
-    assert all(entry["image"] in made for entry in workloads)
+    if "pulls_images" in addon.needs:
+        assert not addon.images
+        assert all(re.search(r"^[a-z.]+\.[a-z]+/.+:v?\d+\.\d+\.\d+$", entry["image"]) for entry in workloads)
+    else:
+        assert all(entry["image"] in made for entry in workloads)
     assert all(entry["imagePullPolicy"] == "IfNotPresent" for entry in workloads)
     assert "@sha256" not in text
     assert ".cache" not in text
@@ -201,6 +208,22 @@ def test_a_missing_capability_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="metrics needs containers, which this cluster lacks") as caught:
         loader.enable(Target(tmp_path), ADDONS["metrics"], "you", quiet)
     assert "k8s101 up" in caught.value.then
+
+
+def test_an_add_on_that_is_pulled_says_which_cluster_can(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="headlamp needs pulls_images, which this cluster lacks") as caught:
+        loader.enable(Target(tmp_path, containers=True), ADDONS["headlamp"], "you", quiet)
+    assert "--kubeconfig FILE" in caught.value.then
+
+
+def test_the_dashboard_asks_what_module_19_asks() -> None:
+    questions: dict[str, Any] = {"api": SimpleNamespace(namespace="$namespace")}
+    asked = Page("19").cell("19-golden").split("for title")[0].removeprefix("%%needs containers\n")
+    exec(asked, questions)
+    (manifest,) = objects((DIRECTORY / "grafana/dashboard.yaml").read_text())
+    text = manifest["data"]["hello.json"]
+    panels = [panel["targets"][0]["expr"] for panel in json.loads(text)["panels"]]
+    assert set(questions["questions"].values()) <= set(panels)
 
 
 def test_what_others_have_installed_is_left_alone(tmp_path: Path) -> None:

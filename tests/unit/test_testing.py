@@ -17,7 +17,8 @@ from tools import results, testing
 from tools.place import state_dir
 from tools.results import Counts, Outcome
 from tools.second import Second
-from tools.stages import BESIDE, FIRST, NODES, STAGES, Command, Stage
+from tools.stage import BESIDE, FIRST, NODES, Command, Stage
+from tools.stages import STAGES
 
 GOOD = Command(("json.tool", "--help"))
 BAD = Command(("no.such.module",))
@@ -131,7 +132,7 @@ INTERRUPTED = """
 import signal, sys
 from pathlib import Path
 from tools import testing
-from tools.stages import BESIDE, Command, Stage
+from tools.stage import BESIDE, Command, Stage
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 testing.ARTIFACTS = Path(sys.argv[1])

@@ -11,7 +11,7 @@ from k8s101.cluster.access.api import Api
 from k8s101.cluster.addons import claims
 from k8s101.cluster.addons.applying import CRD, LABEL, Kinds, Object, apply, foreign, in_words, same_definition
 from k8s101.cluster.addons.catalog import Addon, objects
-from k8s101.cluster.addons.readiness import wait_ready
+from k8s101.cluster.addons.readiness import PULL_SECONDS, SECONDS, wait_ready
 from k8s101.cluster.addons.removing import remove
 from k8s101.cluster.backends.base import Capabilities
 from k8s101.cluster.backends.objects import localised
@@ -88,7 +88,7 @@ def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
         raise Problem(
             f"{addon.name} needs {', '.join(names)}, which this cluster lacks",
             where=f"a cluster of the kind {target.settings.backend}, {target.settings.state}",
-            then="k8s101 down, then k8s101 up, which makes the most real cluster that can run here",
+            then=_better_cluster(names),
         )
     say = _speaker(addon, report)
     api, kinds = target.api, Kinds(target.api)
@@ -107,7 +107,13 @@ def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
         # only namespaces with the cluster's id are ever deleted
         own = {identity.LABEL: identity.read(target.settings)} if manifest["kind"] == "Namespace" else {}
         apply(api, kinds, manifest, labels | own)
-    wait_ready(api, kinds, addon, say)
+    wait_ready(api, kinds, addon, say, SECONDS if target.ours else PULL_SECONDS)
+
+
+def _better_cluster(lacking: list[str]) -> str:
+    if "pulls_images" in lacking:
+        return "k8s101 up --kubeconfig FILE with a cluster whose nodes pull images, such as one of kind or of a cloud"
+    return "k8s101 down, then k8s101 up, which makes the most real cluster that can run here"
 
 
 def disable(target: Target, addon: Addon, user: str, report: Report, *, force: bool = False) -> list[str]:

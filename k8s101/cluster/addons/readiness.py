@@ -11,6 +11,8 @@ from k8s101.cluster.addons.catalog import Addon
 from k8s101.errors import Problem
 
 SECONDS = 120
+PULL_SECONDS = 300
+"""The same on clusters of others, whose nodes have to fetch the images."""
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 """What clients since Kubernetes 1.30 ask /apis for.
@@ -18,7 +20,7 @@ https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discover
 """
 
 
-def wait_ready(api: Api, kinds: Kinds, addon: Addon, say: Callable[[str], None]) -> None:
+def wait_ready(api: Api, kinds: Kinds, addon: Addon, say: Callable[[str], None], seconds: float) -> None:
     """Wait until all that the add-on's description names is ready.
 
     Args:
@@ -26,6 +28,7 @@ def wait_ready(api: Api, kinds: Kinds, addon: Addon, say: Callable[[str], None])
         kinds: its kinds.
         addon: what was applied.
         say: called with what is waited for.
+        seconds: how long to wait for each.
 
     Raises:
         Problem: something is not ready in time; the message says why, as far as Pods tell.
@@ -34,10 +37,10 @@ def wait_ready(api: Api, kinds: Kinds, addon: Addon, say: Callable[[str], None])
         what = entry["path"] if "path" in entry else in_words(_object(entry))
         say(f"waiting for {what}")
         try:
-            api.wait(what, lambda entry=entry: _holds(api, kinds, entry), SECONDS)  # type: ignore[misc]
+            api.wait(what, lambda entry=entry: _holds(api, kinds, entry), seconds)  # type: ignore[misc]
         except Problem:
             raise Problem(
-                f"{addon.name} is not ready after {SECONDS} s{_cause(api, entry)}",
+                f"{addon.name} is not ready after {seconds:.0f} s{_cause(api, entry)}",
                 where=f"{what} at {api.server}",
                 then=addon.help or f"kubectl get pods --all-namespaces, then k8s101 addons enable {addon.name}",
             ) from None

@@ -23,12 +23,14 @@ class Capabilities:
         host_network: the notebook reaches node, Pod and Service addresses directly.
         control_plane_faults: components of the control plane can be stopped and started.
         node_faults: nodes and their components can be stopped, added and removed.
+        pulls_images: nodes fetch images from public registries.
     """
 
     containers: bool
     host_network: bool
     control_plane_faults: bool
     node_faults: bool
+    pulls_images: bool = False
 
 
 FULL = Capabilities(containers=True, host_network=True, control_plane_faults=True, node_faults=True)

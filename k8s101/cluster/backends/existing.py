@@ -23,7 +23,8 @@ HELD_SECONDS = 15
 """After so long a namespace that does not go is looked into."""
 
 TRAITS = Traits(
-    Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False), ours=False
+    Capabilities(containers=True, host_network=False, control_plane_faults=False, node_faults=False, pulls_images=True),
+    ours=False,
 )
 """What clusters of kind, k3d, minikube and clouds can do; each one is probed."""
 
