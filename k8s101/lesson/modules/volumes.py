@@ -100,7 +100,10 @@ QUESTIONS = (
             "waits": Option(
                 "it waits until writer has ended", "“Once” counts nodes, not Pods. One Pod only is ReadWriteOncePod."
             ),
-            "same-node": Option("it runs on the node of writer", "once means one node, and the scheduler knows which"),
+            "same-node": Option(
+                "it runs on the node of writer",
+                "“once” allows several Pods on one node, and only that node reaches the volume",
+            ),
         },
         _second,
     ),
