@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.cluster.test_addons import everything, good
-from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, hello, namespace, pod
+from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, hello, namespace, pod, service
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -129,6 +129,15 @@ def test_what_may_go_out(space: Namespace) -> None:
     eventually("one port of one, all of two", lambda: reached(space) == ALL - {("one", OTHER_PORT)})
     space.apply(policy("in", "server", ingress=[{"from": [labelled("two")]}]))
     eventually("both sides have to allow it", lambda: reached(space) == ALL - BOTH)
+
+
+def test_a_pod_may_always_call_itself(space: Namespace) -> None:
+    space.apply(service("server"), policy("rules", "server", ingress=[], egress=[]))
+    eventually("nobody else is answered", lambda: reached(space) == set())
+    door = space.get("service", "server")["spec"]["clusterIP"]
+    calls = ("exec", "server", "--container=other", "--", "wget", "-T", "2", "-qO-", f"http://{door}/")
+    eventually("an answer of its own", lambda: space.ask(*calls).stdout == "hello 1.0.0 from server\n")
+    space.kubectl("delete", "service", "server")
 
 
 def test_probes_arrive_and_an_agent_that_dies_leaves_its_rules(lab: Lab, space: Namespace) -> None:

@@ -53,12 +53,43 @@ func writeTable(chains []chain) error {
 	forward := kernel.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
 	kernel.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: established()})
+	if err := addItself(kernel, forward, chains); err != nil {
+		return err
+	}
 	for _, inbound := range []bool{false, true} {
 		if err := addDispatch(kernel, forward, chains, inbound); err != nil {
 			return err
 		}
 	}
 	return kernel.Flush()
+}
+
+// addItself lets each Pod call itself, which it does through its own Service; no policy can forbid that.
+// https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation
+func addItself(kernel *nftables.Conn, forward *nftables.Chain, chains []chain) error {
+	var elements []nftables.SetElement
+	known := map[netip.Addr]bool{}
+	for _, each := range chains {
+		if !known[each.pod] {
+			elements = append(elements, nftables.SetElement{Key: slices.Concat(each.pod.AsSlice(), each.pod.AsSlice())})
+		}
+		known[each.pod] = true
+	}
+	if len(elements) == 0 {
+		return nil
+	}
+	set := &nftables.Set{Table: table, Anonymous: true, Constant: true, Concatenation: true,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr)}
+	if err := kernel.AddSet(set, elements); err != nil {
+		return err
+	}
+	// source and target stand one after the other in the packet
+	kernel.AddRule(&nftables.Rule{Table: table, Chain: forward, Exprs: []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader,
+			Offset: sourceOffset, Len: 2 * addressLength},
+		&expr.Lookup{SourceRegister: register, SetName: set.Name, SetID: set.ID},
+		&expr.Verdict{Kind: expr.VerdictAccept}}})
+	return nil
 }
 
 // addDispatch leads the packets of each Pod to its chain, with one look-up for all Pods.
