@@ -35,6 +35,14 @@ def run_lab(output: IO[str], *arguments: str, **environment: str) -> psutil.Pope
     return psutil.Popen(command, env=os.environ | environment, stdout=output, stderr=subprocess.STDOUT)
 
 
+def listening(process: psutil.Process) -> set[str]:
+    """Return the addresses on which a process listens; none if it has just ended."""
+    try:
+        return {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    except psutil.NoSuchProcess:
+        return set()
+
+
 def test_lab(tmp_path: Path, taken: int, own_directories: dict[str, str]) -> None:
     cluster = clusters.find()
     if cluster is None or not cluster.running():
@@ -55,8 +63,7 @@ def test_lab(tmp_path: Path, taken: int, own_directories: dict[str, str]) -> Non
         assert requests.get(f"{server}/api/contents", timeout=10).status_code == 403
         assert requests.get(f"{server}{path}", params={"token": token}, timeout=10).ok
         processes = [child, *child.children(recursive=True)]
-        listening = [c for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-        assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
+        assert {address for process in processes for address in listening(process)} == {"127.0.0.1"}
     finally:
         child.send_signal(signal.SIGINT)
         code = child.wait(SECONDS)

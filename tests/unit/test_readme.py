@@ -74,7 +74,8 @@ def test_binder_has_a_link_where_the_repository_is_public(tmp_path: Path, monkey
 
 def test_what_is_real_follows_from_needs_and_capabilities() -> None:
     full, bare = kinds.able("nodes"), kinds.able("simulated")
-    assert all(full.values()) and not bare["containers"]
+    assert [name for name, can in full.items() if not can] == ["pulls_images"]
+    assert not bare["containers"]
     nb = read(ROOT / "notebooks/06-deployments.ipynb")
     code = code_cells(nb)
     assert kinds.expected(nb, full) == kinds.Kinds(real=len(code))

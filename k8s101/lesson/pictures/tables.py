@@ -82,7 +82,7 @@ class Table:
 
     def html(self) -> str:
         """Return the table for a browser, its title as caption."""
-        caption = f'<caption style="text-align:left;font-weight:bold">{escape(self.title)}</caption>'
+        caption = f'<caption style="text-align:left;font-weight:bold;white-space:nowrap">{escape(self.title)}</caption>'
         head = "".join(f'<th scope="col" {CELL}>{escape(name)}</th>' for name in self.head)
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.shown)
         foot = f"<p>{escape(self.foot)}</p>" if self.foot else ""
