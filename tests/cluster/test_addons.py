@@ -436,12 +436,16 @@ def test_definitions_of_another_version_are_left_alone(
 
 
 def run_on(lab: Lab, space: Namespace, worker: str, manifest: Manifest) -> None:
-    """Run a Pod to its end on a node as soon as that is ready."""
+    """Run a Pod to its end on a node as soon as that is ready.
+
+    A node that was stopped is called ready for some seconds more, and may then be called lost before its kubelet is
+    back, so the Pod tolerates everything.
+    """
     eventually(f"{worker} is ready", lambda: lab.node_state(worker) == "True", 60)
-    manifest["spec"] |= {"nodeName": worker, "restartPolicy": "Never"}
+    manifest["spec"] |= {"nodeName": worker, "restartPolicy": "Never", "tolerations": [{"operator": "Exists"}]}
     space.apply(manifest)
     name = manifest["metadata"]["name"]
-    eventually(f"it ran on {worker}", lambda: space.get("pod", name)["status"]["phase"] == "Succeeded", 60)
+    eventually(f"it ran on {worker}", lambda: space.get("pod", name)["status"]["phase"] == "Succeeded", 120)
 
 
 def test_a_node_that_comes_later_or_comes_back_has_the_image(lab: Lab, space: Namespace) -> None:

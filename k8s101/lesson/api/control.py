@@ -164,5 +164,8 @@ def _may_come(name: str) -> bool:
 
 
 def node_ready(item: Object | None) -> str | None:
-    """Return `ready` for a node that is, None for others; made for `wait.poll`."""
-    return "ready" if condition(item or {}, "Ready").get("status") == "True" else None
+    """Return `ready` for a node that is and takes Pods again, None for others; made for `wait.poll`."""
+    # the controller takes these taints away a moment after the kubelet has reported
+    keys = {taint["key"] for taint in (item or {}).get("spec", {}).get("taints", [])}
+    away = keys & {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    return "ready" if condition(item or {}, "Ready").get("status") == "True" and not away else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kubernetes import client
 
+from k8s101.cluster.values.deadline import until
 from k8s101.errors import Problem
 from k8s101.lesson.api.diagnose import pods_of
 from k8s101.lesson.api.forward import open_forward
@@ -21,6 +22,7 @@ KIOSK = "k8s101-the-whole-demo-kiosk"
 UNTOUCHED = 1
 """The generation of an object that nobody has changed since it was created."""
 
+RULES_SECONDS = 2
 MUST = (("get", "pods", ""), ("list", "pods", ""), ("get", "pods", "log"))
 MUST_NOT = (
     ("delete", "pods", ""),
@@ -68,6 +70,8 @@ def _front(api: Api) -> Iterator[Finding]:
 
 def _reporter(api: Api) -> Iterator[Finding]:
     existing(api, "serviceaccount/reporter")
+    # the API server hears of a new binding a moment after it has stored it
+    until(lambda: all(may(api, "reporter", *each) for each in MUST), RULES_SECONDS)
     for verb, kind, part in MUST:
         what = f"{verb} {kind}{'/' if part else ''}{part}"
         yield expect(may(api, "reporter", verb, kind, part), f"it may {what}", f"it may not {what}")
