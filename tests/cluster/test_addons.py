@@ -247,15 +247,17 @@ def test_a_commit_arrives_in_the_cluster(lab: Lab, pristine: set[str], tmp_path:
     (tmp_path / "deploy").mkdir()
     shutil.copy(GITOPS / "app/shop.yaml", tmp_path / "deploy")
     address = space.get("service", "git")["spec"]["clusterIP"]
-    for command in (
-        "init -q -b main",
-        "add .",
-        "-c user.name=test -c user.email=test@k8s101.test commit -q -m first",
-        f"-c http.proxy= push -q http://{address}/shop.git main",
-    ):
-        lab.run("git", "-C", str(tmp_path), *command.split())
+
+    def git(command: str) -> Result:
+        return lab.run("git", "-C", str(tmp_path), *command.split())
+
+    for command in ("init -q -b main", "add .", "-c user.name=test -c user.email=test@k8s101.test commit -q -m first"):
+        assert git(command).returncode == 0, command
+    # the machine may learn of the new Service later than the Pod is ready
+    eventually("pushed", lambda: git(f"-c http.proxy= push -q http://{address}/shop.git main").returncode == 0)
     space.kubectl("apply", "-f", str(GITOPS / "flux"))
-    space.kubectl("wait", "kustomization/shop", "--for=condition=Ready", "--timeout=2m")
+    ready = space.ask("wait", "kustomization/shop", "--for=condition=Ready", "--timeout=2m")
+    assert ready.returncode == 0, space.kubectl("describe", "gitrepositories,kustomizations")
     assert space.get("deployment", "shop")["status"]["readyReplicas"] == 2
     space.kubectl("delete", "kustomizations,gitrepositories", "--all", "--timeout=1m")
     lab.kubectl("delete", "namespace", space.name)

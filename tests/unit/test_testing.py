@@ -203,6 +203,18 @@ def test_every_test_that_needs_the_cluster_is_in_a_stage() -> None:
     assert marked == {Path(word).name for command in commands for word in command.arguments if word.endswith(".py")}
 
 
+def test_what_looks_at_the_machines_own_network_runs_in_it() -> None:
+    """The pool gives the first command to the first cluster, which is not in a network of its own."""
+    (stage,) = [stage for stage in STAGES if stage.name == "cluster"]
+    first, second = (
+        {Path(word).name for word in command.arguments if word.endswith(".py")} for command in stage.commands
+    )
+    files = {path.name: path.read_text() for path in (ROOT / "tests/cluster").glob("test_*.py")}
+    assert first | second == files.keys() and not first & second
+    assert {name for name, text in files.items() if "escapes" in text} <= first
+    assert all(command.alone for command in stage.commands)
+
+
 def test_what_is_waited_for_is_built() -> None:
     (builds,) = [stage for stage in STAGES if stage.name == "builds"]
     made = {command.name for command in builds.commands}
