@@ -147,7 +147,7 @@ def test_the_metrics_of_the_solution_pass(metrics: Api) -> None:
 
 
 def test_another_port_for_the_trial_passes_too(metrics: Api) -> None:
-    changed("trial.yaml", ("hostPort: 9100", "hostPort: 9101"))
+    changed("last-week.yaml", ("hostPort: 9100", "hostPort: 9101"))
     assert_passes(metrics, "metrics")
 
 

@@ -244,9 +244,7 @@ QUESTIONS = (
             "end": Option(
                 "they end: it is their parent", "Each Pod's containers have a small parent of their own, the shim."
             ),
-            "run": Option(
-                "they keep running, but no new ones start", "shims keep them; to start one takes containerd itself"
-            ),
+            "run": Option("they keep running, but no new ones start", "only starting one takes containerd"),
             "run-and-start": Option(
                 "they keep running, and new ones start", "The kubelet can't start containers: it asks the runtime."
             ),
