@@ -244,7 +244,9 @@ QUESTIONS = (
             "end": Option(
                 "they end: it is their parent", "Each Pod's containers have a small parent of their own, the shim."
             ),
-            "run": Option("they keep running, but no new ones start", "only starting one takes containerd"),
+            "run": Option(
+                "they keep running, but no new ones start", "containerd starts and stops them, the kernel runs them"
+            ),
             "run-and-start": Option(
                 "they keep running, and new ones start", "The kubelet can't start containers: it asks the runtime."
             ),

@@ -153,8 +153,8 @@ EXERCISES = (
             "Which node's death would hurt most? Look at `kubectl get pods -l app=web -o wide`.",
             "`kubectl explain deployment.spec.template.spec.topologySpreadConstraints` describes a rule that spreads "
             "Pods. `kubectl explain deployment.spec.revisionHistoryLimit` describes how old revisions are kept.",
-            "In the Pod template: topologyKey kubernetes.io/hostname, maxSkew 1, whenUnsatisfiable ScheduleAnyway, "
-            "labelSelector app=web; a readinessProbe as in hello.yaml. In spec: revisionHistoryLimit 2.",
+            "In the Pod template: topologyKey kubernetes.io/hostname, maxSkew 1, whenUnsatisfiable DoNotSchedule, "
+            "nodeTaintsPolicy Honor, labelSelector app=web; a readinessProbe as in hello.yaml. In spec: revisionHistoryLimit 2.",
         ),
     ),
     Exercise(
