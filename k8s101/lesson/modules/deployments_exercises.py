@@ -154,7 +154,8 @@ EXERCISES = (
             "`kubectl explain deployment.spec.template.spec.topologySpreadConstraints` describes a rule that spreads "
             "Pods. `kubectl explain deployment.spec.revisionHistoryLimit` describes how old revisions are kept.",
             "In the Pod template: topologyKey kubernetes.io/hostname, maxSkew 1, whenUnsatisfiable DoNotSchedule, "
-            "nodeTaintsPolicy Honor, labelSelector app=web; a readinessProbe as in hello.yaml. In spec: revisionHistoryLimit 2.",
+            "nodeTaintsPolicy Honor, labelSelector app=web; a readinessProbe as in hello.yaml. In spec: "
+            "revisionHistoryLimit 2.",
         ),
     ),
     Exercise(
