@@ -89,13 +89,16 @@ def record(settings: Settings, tools: Mapping[str, Path]) -> None:
     answer = rpc.client(settings.control_socket).k8s101.registry()
     assert isinstance(answer, bytes), "XML-RPC keeps the type"
     found = json.loads(answer)
-    objects = {base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]) for entry in found["kvs"]}
-    kept = {key: base64.b64encode(value).decode() for key, value in objects.items() if _is_common(key, value)}
+    stored = {base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]) for entry in found["kvs"]}
+    ended = int(time.time()) + 1
+    # this cluster's uids are nobody else's, not even in a file
+    objects = renewed({key: value for key, value in stored.items() if _is_common(key, value)}, int(began), ended)
+    kept = {key: base64.b64encode(value).decode() for key, value in objects.items()}
     target = record_file(tools)
     draft = target.with_suffix(".new")
     try:
         make_dir(target.parent)
-        draft.write_text(json.dumps({"began": int(began), "ended": int(time.time()) + 1, "objects": kept}))
+        draft.write_text(json.dumps({"began": int(began), "ended": ended, "objects": kept}))
         hand_over(draft)
         draft.rename(target)
     except OSError:
