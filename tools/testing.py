@@ -1,8 +1,8 @@
 """`make test`: every stage, one summary, the number of tests at the end.
 
 Stages run in lanes side by side, because tests mostly wait: one lane has the cluster of real nodes, the other, with
-lower priority, builds what later stages need and tests what needs no cluster or makes its own. Stages that test one
-module after the other get a second cluster of real nodes for as long as they last. Pytest counts its tests; every
+lower priority, builds what later stages need and tests what needs no cluster or makes its own. Stages whose commands
+do not need each other share a second cluster of real nodes for as long as they last. Pytest counts its tests; every
 other command counts as one.
 """
 
