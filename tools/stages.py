@@ -16,7 +16,7 @@ GUEST = "tests/unprivileged/test_guest.py"
 ANYWHERE = ("addons", "pods")
 """What tests/cluster tests without a look at what the machine itself sends."""
 
-ENABLED = re.compile(r"k8s101 addons enable ([a-z-]+)")
+ENABLED = re.compile(r"k8s101 addons enable ([a-z][a-z -]*)")
 
 
 def _python(*arguments: str, name: str = "", alone: bool = False, after: tuple[str, ...] = ()) -> Command:
@@ -47,7 +47,8 @@ ON_GUEST = tuple(lesson.number for lesson in LANDED if lesson.ci_guest)
 
 def _enabled(lesson: Lesson) -> tuple[str, ...]:
     """Return the add-ons that a module's page enables: what they run is built beside the stages before."""
-    return tuple(dict.fromkeys(ENABLED.findall((ROOT / "notebooks" / lesson.file).read_text())))
+    found = ENABLED.findall((ROOT / "notebooks" / lesson.file).read_text())
+    return tuple(name for name in dict.fromkeys(" ".join(found).split()) if name in BUILT)
 
 
 def _used(lesson: Lesson) -> tuple[str, ...]:

@@ -220,3 +220,9 @@ def test_what_is_waited_for_is_built() -> None:
     made = {command.name for command in builds.commands}
     waited = {build for stage in STAGES for command in stage.commands for build in command.after}
     assert {"loadbalancer", "guest"} <= waited <= made
+
+
+def test_a_module_waits_for_every_addon_that_one_command_enables() -> None:
+    (strict,) = [stage for stage in STAGES if stage.name == "strict"]
+    after = {command.name: set(command.after) for command in strict.commands}
+    assert {"metrics", "prometheus", "logs"} <= after["19"]
