@@ -142,7 +142,8 @@ EXERCISES = (
         _docs_begun,
         _docs,
         (
-            "kubectl create deployment has options for the image and the number of replicas, and --dry-run=client.",
+            "Two things are missing in docs.yaml: the second Pod and the request. And Flux does not see your folder: "
+            "where does it look?",
             "Below the container: resources, requests, memory. The file belongs in the directory that the "
             "Kustomization names in path. A new file must be added before it is committed.",
             "kubectl create deployment docs --image=k8s101.test/hello:1.1.0 --replicas=2 --dry-run=client -o yaml "
