@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
-import textwrap
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +16,7 @@ from k8s101.errors import CommandFailed, Problem
 from k8s101.lesson.api import environment, session
 from k8s101.lesson.cells import bash, kernel, needs, processes, recorded
 from k8s101.notebook.document import write_atomically
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -153,58 +150,7 @@ def test_a_background_process_does_not_hang_the_cell_and_may_go_on_writing(tmp_p
     began = time.monotonic()
     printed(f"(sleep 1; echo more; echo more; touch '{mark}'; sleep 60) &\necho done")
     assert time.monotonic() - began < 30
-    wait_until(mark.exists)
-
-
-def wait_until(test: object, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not test():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_the_kernel(how: signal.Signals, tmp_path: Path) -> None:
-    file = tmp_path / "pid"
-    program = f"""
-        from k8s101.lesson.cells import bash
-        bash.run("sleep 1000 & echo $! >{file}.new; mv {file}.new {file}")
-        bash.run("sleep 1000")
-    """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
-    wait_until(file.exists)
-    background = int(file.read_text())
-    assert os.getsid(background) != os.getsid(0)
-    process.send_signal(how)
-    process.wait()
-    wait_until(lambda: not runs(background))
-
-
-def runs(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-
-
-def test_an_interrupt_ends_all_that_the_cell_started(tmp_path: Path) -> None:
-    file = tmp_path / "pids"
-    main = threading.main_thread().ident
-    assert main is not None
-    # as kernels do; what a shell runs in the background begins with this signal ignored
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def interrupt() -> None:
-        wait_until(file.exists)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    try:
-        message = failure(f"sleep 1000 & echo $! $$ >'{file}.new'; mv '{file}.new' '{file}'\nsleep 1000")
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert message == "interrupted: all commands of this cell have been ended"
-    wait_until(lambda: not any(runs(int(pid)) for pid in file.read_text().split()))
+    eventually("it went on writing", mark.exists, 60)
 
 
 def kubectl(tmp_path: Path, line: str, **variables: str) -> subprocess.CompletedProcess[str]:

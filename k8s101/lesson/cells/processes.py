@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 
 from k8s101.lesson.api.guard import guard, members
 
@@ -50,29 +51,57 @@ def run(script: str, environment: Mapping[str, str], write: Callable[[bytes], ob
     output, outlet = os.pipe()
     failures, failure = os.pipe()
     keeper = guard()
-    process = subprocess.Popen(
-        # it reports itself to the guard: this process may be killed before it could, while the script runs already;
-        # the same line, so that bash counts the script's lines as a reader does
-        [*BASH, f"{keeper.watching} trap 'echo $LINENO >&{failure}' ERR; {script}"],
-        stdin=subprocess.DEVNULL,
-        stdout=outlet,
-        stderr=outlet,
-        pass_fds=[failure, keeper.pipe],
-        env={**environment, "_K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
-        start_new_session=True,
-    )
-    os.close(outlet)
-    os.close(failure)
+    # the script may run before this process knows whom it would have to end
+    let_through = _put_interrupts_off()
     try:
+        process = subprocess.Popen(
+            # it reports itself to the guard: this process may be killed before it could, while the script runs
+            # already; the same line, so that bash counts the script's lines as a reader does
+            [*BASH, f"{keeper.watching} trap 'echo $LINENO >&{failure}' ERR; {script}"],
+            stdin=subprocess.DEVNULL,
+            stdout=outlet,
+            stderr=outlet,
+            pass_fds=[failure, keeper.pipe],
+            env={**environment, "_K8S101_OUT": f"pipe:[{os.fstat(outlet).st_ino}]"},
+            start_new_session=True,
+        )
+    except OSError:
+        let_through()
+        raise
+    finally:
+        os.close(outlet)
+        os.close(failure)
+    try:
+        let_through()
         _copy(process, output, write)
     except BaseException:
+        # people press the button twice
+        let_through = _put_interrupts_off()
         _end(process)
         os.close(output)
         os.close(failures)
+        let_through()
         raise
     numbers = _rest(failures).split()
     _follow_leftovers(process.pid, output, failures)
     return Ended(process.returncode, int(numbers[-1]) if numbers else None)
+
+
+def _put_interrupts_off() -> Callable[[], None]:
+    """Put interrupts off; return what lets them through again, and then the one that came meanwhile."""
+    handler = signal.getsignal(signal.SIGINT)
+    # other threads are never interrupted; a signal that is ignored stays so, in what is started, too
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return lambda: None
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+
+    def let_through() -> None:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[0])
+
+    return let_through
 
 
 def _copy(process: subprocess.Popen[bytes], output: int, write: Callable[[bytes], object]) -> None:
