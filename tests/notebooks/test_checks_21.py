@@ -149,7 +149,7 @@ def port(number: int) -> str:
 def test_the_fault_stays_until_somebody_acts_and_the_check_does_not_give_it_away(kiosk: Api) -> None:
     assert last_line(kiosk, "kiosk") == "○ not attempted: kiosk is as your colleague left it"
     bash(port(8080))
-    assert last_line(kiosk, "kiosk") == "✗ not yet: the way from the Ingress to a Pod is still broken"
+    assert last_line(kiosk, "kiosk") == "✗ not yet: the path from the Ingress to a Pod is still broken"
 
 
 def test_the_repaired_ingress_passes(kiosk: Api) -> None:

@@ -120,7 +120,7 @@ def _leads_to_the_app(api: Api, backend: Object) -> Iterator[Finding]:
     wanted = backend.get("port", {})
     found = [entry for entry in ports if wanted in ({"number": entry["port"]}, {"name": entry.get("name")})]
     yield expect(
-        found, "which has the port that the Ingress names", "the way from the Ingress to a Pod is still broken"
+        found, "which has the port that the Ingress names", "the path from the Ingress to a Pod is still broken"
     )
     number = found[0]["port"]
     yield expect(_version(name, number) == "2.0.0", "and its app answers", f"nothing answers behind port {number}")
@@ -165,9 +165,9 @@ EXERCISES = (
         _kiosk_begun,
         _kiosk,
         (
-            "Follow the way of a request: Ingress, Service, Pod. How far does it get?",
-            "`kubectl describe ingress kiosk -n k8s101-the-whole-demo-kiosk` resolves the backend. Compare it with "
-            "`kubectl get services -n k8s101-the-whole-demo-kiosk`.",
+            "Follow the path of a request: Ingress, Service, Pod. How far does it get?",
+            "`kubectl describe ingress kiosk -n k8s101-the-whole-demo-kiosk` shows the backend, but does not check its "
+            "port. Compare both with `kubectl get services -n k8s101-the-whole-demo-kiosk`.",
             "The Ingress names a port that the Service does not have. Change one of the two; targetPort stays 8000.",
         ),
     ),
