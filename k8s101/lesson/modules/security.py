@@ -85,7 +85,8 @@ QUESTIONS = (
     ),
     Question(
         "no-account",
-        "The manifest of Pod client says nothing about accounts. With which identity does its program call the API?",
+        "`kubectl run client` says nothing about accounts. With which identity does the program in this Pod call the "
+        "API?",
         {
             "you": Option(
                 "that of whoever created the Pod", "A Pod goes on when you have left. It never gets your identity."
