@@ -53,7 +53,13 @@ class Lab:
 
     def kubectl_command(self, *arguments: str, kubeconfig: Path | None = None) -> tuple[str, ...]:
         """Return a command line of the pinned kubectl."""
-        return (self._kubectl, f"--kubeconfig={kubeconfig or self.cluster.settings.kubeconfig}", *arguments)
+        ours = self.cluster.settings
+        return (
+            self._kubectl,
+            f"--kubeconfig={kubeconfig or ours.kubeconfig}",
+            f"--cache-dir={ours.kubectl_cache}",
+            *arguments,
+        )
 
     def ask(self, *arguments: str, kubeconfig: Path | None = None, text: str | None = None) -> Result:
         """Run kubectl, whatever comes out."""

@@ -1,8 +1,8 @@
-"""Enable and disable add-ons: images into the nodes, manifests into the cluster, and the wait until they work."""
+"""Add-ons: images into the nodes, manifests into the cluster, the wait until they work, and the way out again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -72,7 +72,7 @@ def lacking(target: Target, addon: Addon) -> list[str]:
 
 
 def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
-    """Bring an add-on into a cluster; nothing changes where it is there.
+    """Bring an add-on into a cluster, where it then starts; nothing changes where it is there.
 
     Args:
         target: the cluster, whose identity was checked.
@@ -81,8 +81,7 @@ def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
         report: called with what is being done.
 
     Raises:
-        Problem: the cluster cannot serve it, somebody else has installed it, a program could not be built,
-            or it did not become ready.
+        Problem: the cluster cannot serve it, somebody else has installed it, or a program could not be built.
     """
     if names := lacking(target, addon):
         raise Problem(
@@ -107,7 +106,21 @@ def enable(target: Target, addon: Addon, user: str, report: Report) -> None:
         # only namespaces with the cluster's id are ever deleted
         own = {identity.LABEL: identity.read(target.settings)} if manifest["kind"] == "Namespace" else {}
         apply(api, kinds, manifest, labels | own)
-    wait_ready(api, kinds, addon, say, SECONDS if target.ours else PULL_SECONDS)
+
+
+def wait_until_ready(target: Target, addon: Addon, report: Report) -> None:
+    """Wait until an add-on that was enabled works.
+
+    Args:
+        target: the cluster, whose identity was checked.
+        addon: what.
+        report: called with what is waited for.
+
+    Raises:
+        Problem: it did not become ready.
+    """
+    seconds = SECONDS if target.ours else PULL_SECONDS
+    wait_ready(target.api, Kinds(target.api), addon, _speaker(addon, report), seconds)
 
 
 def _better_cluster(lacking: list[str]) -> str:
@@ -116,24 +129,28 @@ def _better_cluster(lacking: list[str]) -> str:
     return "k8s101 down, then k8s101 up, which makes the most real cluster that can run here"
 
 
-def disable(target: Target, addon: Addon, user: str, report: Report, *, force: bool = False) -> list[str]:
-    """Take an add-on out of a cluster if nobody else uses it; return who does.
+def disable(
+    target: Target, addons: Sequence[Addon], user: str, report: Report, *, force: bool = False
+) -> dict[str, list[str]]:
+    """Take add-ons out of a cluster, all at once, as far as nobody else uses them; return who does, for each.
 
     Args:
         target: the cluster, whose identity was checked.
-        addon: what.
-        user: who uses it no more.
+        addons: what.
+        user: who uses them no more.
         report: called with what is being done.
         force: whether the others do not count.
 
     Raises:
         Problem: something did not go.
     """
-    if others := claims.release(target.api, addon.name, user, force=force):
-        return others
-    _speaker(addon, report)(f"removing {addon.name}")
-    remove(target.api, addon.name)
-    return []
+    users = {addon.name: claims.release(target.api, addon.name, user, force=force) for addon in addons}
+    unused = [addon for addon in addons if not users[addon.name]]
+    for addon in unused:
+        _speaker(addon, report)(f"removing {addon.name}")
+    if unused:
+        remove(target.api, *(addon.name for addon in unused))
+    return users
 
 
 def finish_removal(api: Api, addon: Addon) -> None:

@@ -1,4 +1,4 @@
-"""Taking an add-on out of a cluster again, until nothing of it is left."""
+"""Taking add-ons out of a cluster again, until nothing of them is left."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Found = dict[str, str]
 """Paths of objects and their uids."""
 
 
-def remove(api: Api, addon: str) -> int:
-    """Delete all that bears the add-on's label and wait until it is gone; return how much there was.
+def remove(api: Api, *addons: str) -> int:
+    """Delete all that bears the add-ons' label and wait until it is gone; return how much there was.
 
-    Objects of its own kinds go first, while its controller is there to let them go.
+    Objects of their own kinds go first, while their controllers are there to let them go.
 
     Raises:
         Problem: something did not go.
     """
-    known = api.find(claims.path(addon))
-    own = claims.path(addon)
-    found = {p: item["metadata"]["uid"] for p, item in objects(api, f"{LABEL}={addon}") if p != own}
+    known = {path: api.find(path) for path in map(claims.path, addons)}
+    selector = f"{LABEL} in ({','.join(addons)})"
+    found = {p: item["metadata"]["uid"] for p, item in objects(api, selector) if p not in known}
     _delete(api, {p: uid for p, uid in found.items() if kind_of(p) in FIRST}, SECONDS)
     definitions = {p: uid for p, uid in found.items() if kind_of(p) == DEFINITIONS}
     groups = {p.rpartition("/")[2].partition(".")[2] for p in definitions}
@@ -39,8 +39,9 @@ def remove(api: Api, addon: str) -> int:
         drop_finalizers(api, lambda p: p.split("/")[2] in groups)
         _delete(api, definitions, SECONDS)
     _delete(api, {p: uid for p, uid in found.items() if kind_of(p) not in (*FIRST, DEFINITIONS)}, SECONDS)
-    if known:
-        _request(api, own, known["metadata"]["uid"])
+    for path, claim in known.items():
+        if claim:
+            _request(api, path, claim["metadata"]["uid"])
     return len(found)
 
 

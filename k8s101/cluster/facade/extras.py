@@ -57,7 +57,7 @@ def _row(cluster: Cluster | None, addon: Addon) -> Row:
 
 
 def enable(cluster: Cluster, names: Iterable[str], user: str, tell: Callable[[str], None]) -> None:
-    """Bring add-ons into a cluster.
+    """Bring add-ons into a cluster, and wait until all of them work; they start beside each other.
 
     Args:
         cluster: the cluster.
@@ -66,13 +66,15 @@ def enable(cluster: Cluster, names: Iterable[str], user: str, tell: Callable[[st
         tell: called with a line for each that is ready.
 
     Raises:
-        Problem: see `loader.enable`; an unknown name; the cluster does not run or is another one.
+        Problem: see `loader`; an unknown name; the cluster does not run or is another one.
     """
     addons = [find(name) for name in names]
     _check(cluster)
     with display() as report:
         for addon in addons:
             loader.enable(cluster, addon, user, report)
+        for addon in addons:
+            loader.wait_until_ready(cluster, addon, report)
             tell(f"{addon.name}: enabled")
 
 
@@ -94,9 +96,8 @@ def disable(
     addons = [find(name) for name in names]
     _check(cluster)
     with display() as report:
-        for addon in addons:
-            users = loader.disable(cluster, addon, user, report, force=force)
-            tell(f"{addon.name}: stays, used by {', '.join(users)}" if users else f"{addon.name}: disabled")
+        for name, users in loader.disable(cluster, addons, user, report, force=force).items():
+            tell(f"{name}: stays, used by {', '.join(users)}" if users else f"{name}: disabled")
     # `kubectl get all` fails as long as kubectl remembers a kind that has gone
     shutil.rmtree(cluster.settings.kubectl_cache, ignore_errors=True)
 

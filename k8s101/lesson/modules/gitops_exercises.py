@@ -131,7 +131,7 @@ EXERCISES = (
         _shop_begun,
         _release,
         (
-            "What you would change with kubectl stands in a file of your clone.",
+            "What you would change with kubectl is in a file of your clone.",
             "shop/deploy/shop.yaml has the image and the number of replicas. A change counts when it is pushed.",
             "In the directory shop: set replicas: 3 and the tag 2.1.0, then git commit -am 'Release 2.1.0', and "
             "git push.",
