@@ -19,6 +19,7 @@ from k8s101.cluster.addons import claims, loader, readiness, removing
 from k8s101.cluster.addons.applying import Kinds, same_definition
 from k8s101.cluster.addons.catalog import DIRECTORY, Addon, catalog, find, objects, read
 from k8s101.cluster.backends.base import Capabilities
+from k8s101.cluster.facade import extras
 from k8s101.cluster.images import packing
 from k8s101.cluster.images.building import TOOLBOX
 from k8s101.cluster.programs import wheels
@@ -168,6 +169,28 @@ def test_an_addon_stays_until_its_last_user_leaves() -> None:
     assert claims.release(api, "metrics", "observe-and-operate") == []
     assert claims.is_removing(api.find(claims.path("metrics")))
     assert not claims.claim(api, "metrics", "you"), "what is being removed cannot be claimed"
+
+
+def test_what_nobody_uses_goes_at_once_and_the_rest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api: Any = FakeApi()
+    for name, user in (("metrics", "you"), ("logs", "you"), ("logs", "observe-and-operate"), ("storage", "you")):
+        claims.claim(api, name, user)
+    removed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(loader, "remove", lambda api, *names: removed.append(names))
+    chosen = [ADDONS[name] for name in ("metrics", "logs", "storage")]
+    users = loader.disable(Target(tmp_path, api), chosen, "you", quiet)
+    assert users == {"metrics": [], "logs": ["observe-and-operate"], "storage": []}
+    assert removed == [("metrics", "storage")]
+
+
+def test_all_start_before_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(loader, "enable", lambda cluster, addon, user, report: seen.append(f"starts {addon.name}"))
+    monkeypatch.setattr(loader, "wait_until_ready", lambda cluster, addon, report: seen.append(f"ready {addon.name}"))
+    cluster: Any = SimpleNamespace(running=lambda: True, verify=lambda find: None, api=FakeApi())
+    extras.enable(cluster, ["metrics", "logs"], "you", seen.append)
+    assert seen[:2] == ["starts metrics", "starts logs"]
+    assert seen[2:] == ["ready metrics", "metrics: enabled", "ready logs", "logs: enabled"]
 
 
 def test_a_claim_at_the_last_moment_counts() -> None:

@@ -78,8 +78,8 @@ QUESTIONS = (
     ),
     Question(
         "restored",
-        "You have a snapshot of etcd from this morning. Since then, 200 objects were created. What becomes of them "
-        "in a restore?",
+        "You have a snapshot of etcd from this morning. Since then, 200 objects have been created. What becomes of "
+        "them in a restore?",
         {
             "kept": Option("they are kept, and only lost objects come back", "A restore replaces everything in etcd."),
             "lost": Option("they are lost", "etcd holds the cluster as it was at the moment of the snapshot"),

@@ -159,7 +159,7 @@ EXERCISES = (
         _shop_begun,
         _shop,
         (
-            "Prometheus decides by annotations of Pods. Look at hello.yaml: at which metadata do they stand?",
+            "Prometheus decides by annotations of Pods. Look at hello.yaml: under which metadata are they?",
             "A manifest of a Deployment has two places called metadata. Everything below template is for the Pods. "
             "Values of annotations are texts, so true and 8000 need quotation marks.",
             'Below spec.template.metadata: annotations: {prometheus.io/scrape: "true", prometheus.io/port: "8000"}, '
