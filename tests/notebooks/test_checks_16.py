@@ -135,7 +135,7 @@ def test_the_role_of_the_solution_passes(api: Api) -> None:
 
 
 def test_an_autoscalers_role_passes_too(api: Api) -> None:
-    changed("solution-night-shift.yaml", ("[get, patch]", "[get, update, patch]"))
+    changed("solution-night-shift.yaml", ("[patch]", "[get, update, patch]"))
     bash(BIND)
     assert_passes(api, "night-shift")
 
@@ -144,7 +144,7 @@ def test_an_autoscalers_role_passes_too(api: Api) -> None:
     ("change", "line"),
     [
         (("[get, list, watch]", "[get, list]"), "night-shift may not watch sites"),
-        (("[get, patch]", "[patch]"), "night-shift may not get sites/scale, which kubectl scale does"),
+        (("[patch]", "[get, update]"), "night-shift may not patch sites/scale, which kubectl scale does"),
         (
             ("[get, list, watch]", "[get, list, watch, patch]"),
             "night-shift may patch sites, which is more than it needs",
@@ -186,7 +186,7 @@ def tickets(api: Api, counter: None) -> Iterator[Api]:
 def test_the_fault_is_not_given_away_and_the_repair_passes(tickets: Api) -> None:
     assert last_line(tickets, "tickets") == "○ not attempted: tickets is as your colleague left it"
     bash(f"kubectl set env deployment/tickets -n {TICKETS} A=b")
-    line = "the release does not come to its end: not all Pods run 2.0.0"
+    line = "the rollout does not finish: not all Pods run 2.0.0"
     assert last_line(tickets, "tickets") == f"✗ not yet: {line}"
     bash(cell("16-exercise-3-solution"))
     assert_passes(tickets, "tickets")

@@ -107,11 +107,10 @@ def _night(api: Api) -> Iterator[Finding]:
     for verb in ("get", "list", "watch"):
         allowed = until(partial(_may, api, verb, "sites"), SETTLES_SECONDS)
         yield expect(allowed, f"it may {verb} sites", f"night-shift may not {verb} sites")
-    # kubectl scale reads and patches; an autoscaler updates
-    for verb in ("get", "patch"):
-        told = f"night-shift may not {verb} sites/scale, which kubectl scale does"
-        allowed = until(partial(_may, api, verb, "sites", subresource="scale"), SETTLES_SECONDS)
-        yield expect(allowed, f"it may {verb} sites/scale", told)
+    # kubectl scale reads the site and patches its scale; it reads the scale only for --current-replicas
+    allowed = until(partial(_may, api, "patch", "sites", subresource="scale"), SETTLES_SECONDS)
+    told = "night-shift may not patch sites/scale, which kubectl scale does"
+    yield expect(allowed, "it may patch sites/scale", told)
     for verb in ("create", "update", "patch", "delete"):
         told = f"night-shift may {verb} sites, which is more than it needs"
         yield expect(not _may(api, verb, "sites"), f"it may not {verb} sites", told)
@@ -161,7 +160,7 @@ def _tickets(api: Api) -> Iterator[Finding]:
     image = version(app)
     yield expect(image == RELEASE, f"it asks for {RELEASE}", f"tickets asks for {image}; the team wants {RELEASE}")
     until(released, FOLLOWS_SECONDS * api.patience, every=0.2)
-    yield expect(released(), "its Pods run it", f"the release does not come to its end: not all Pods run {RELEASE}")
+    yield expect(released(), "its Pods run it", f"the rollout does not finish: not all Pods run {RELEASE}")
     lifted = "the rule of the platform team is no longer in force for tickets"
     yield expect(_refused(api), "the rule of the platform team holds", lifted)
 
@@ -191,7 +190,7 @@ EXERCISES = (
             "A rule for sites does not cover their subresources, and kubectl scale writes to one. `operator.yaml` has "
             "an example of a rule for a subresource, and of a RoleBinding.",
             "Take sites/scale and the verb patch out of the draft's rule, and add another rule: apiGroups: "
-            "[k8s101.test], resources: [sites/scale], verbs: [get, patch]. Then kubectl create rolebinding night-shift "
+            "[k8s101.test], resources: [sites/scale], verbs: [patch]. Then kubectl create rolebinding night-shift "
             "--role=night-shift --serviceaccount=k8s101-controllers-and-operators:night-shift",
         ),
     ),
