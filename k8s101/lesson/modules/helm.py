@@ -98,7 +98,7 @@ QUESTIONS = (
                 "they stay", "They would stay if you gave no value at all. As soon as you give one, you give them all."
             ),
             "defaults": Option(
-                "they are lost: the chart's defaults count again",
+                "they are lost: the chart's defaults apply again",
                 "the values of an upgrade are the chart's defaults and what you give this time",
             ),
             "refused": Option("Helm refuses, because values are missing", "None is required: each has a default."),
