@@ -206,8 +206,8 @@ EXERCISES = (
         _begun("team"),
         _team,
         (
-            "Everything that you need to change is in `team/values.yaml`, except for one image. Which image does the test "
-            "use?",
+            "Everything that you need to change is in `team/values.yaml`, except for one image. Which image does the "
+            "test use?",
             "`helm template team team` shows what would be sent. In values.yaml change replicaCount, the repository "
             "and the tag of the image, and the port of the Service; the container gets the same port.",
             "replicaCount: 3; repository: k8s101.test/hello; tag: 1.1.0 in quotation marks; port: 8000. In "
