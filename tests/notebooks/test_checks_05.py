@@ -114,7 +114,7 @@ def test_the_vote_of_the_solution_passes(api: Api) -> None:
     assert_passes(api, "vote")
 
 
-APART = """      affinity:
+PREFERRED = """      affinity:
         podAntiAffinity:
           preferredDuringSchedulingIgnoredDuringExecution:
             - weight: 100
@@ -130,7 +130,8 @@ SPREAD = f"      topology{SPREAD}"
 
 
 def test_another_way_to_the_same_passes_too(api: Api) -> None:
-    changed("solution-vote.yaml", (SPREAD, APART), ("maxUnavailable: 1", "minAvailable: 3"))
+    other = SPREAD.replace("matchLabels: {app: vote}", "matchExpressions: [{key: app, operator: In, values: [vote]}]")
+    changed("solution-vote.yaml", (SPREAD, other), ("maxUnavailable: 1", "minAvailable: 3"))
     assert_passes(api, "vote")
 
 
@@ -161,9 +162,18 @@ def test_what_is_wrong_with_vote_is_told(api: Api, changes: list[tuple[str, str]
     assert last_line(api, "vote").startswith(f"✗ not yet: {line}")
 
 
-def test_copies_that_are_spread_by_luck_are_told(api: Api) -> None:
-    changed("solution-vote.yaml", (SPREAD, ""))
-    assert "they are spread by luck" in last_line(api, "vote")
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ("", "they are spread by luck"),
+        (PREFERRED, "the template only prefers it"),
+        (SPREAD.replace("DoNotSchedule  ", "ScheduleAnyway "), "the template only prefers it"),
+    ],
+    ids=["luck", "preferred anti-affinity", "ScheduleAnyway"],
+)
+def test_copies_that_no_rule_spreads_are_told(api: Api, rules: str, told: str) -> None:
+    changed("solution-vote.yaml", (SPREAD, rules))
+    assert told in last_line(api, "vote")
 
 
 def test_the_cause_is_named_when_vote_does_not_fit(api: Api) -> None:

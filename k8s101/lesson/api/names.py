@@ -70,6 +70,30 @@ def condition(item: Object, kind: str) -> Object:
     return next((entry for entry in conditions if entry["type"] == kind), {})
 
 
+def selects(selector: Object | None, labels: dict[str, str]) -> bool:
+    """Return whether a label selector fits labels: an empty one fits all, none at all fits none.
+
+    Args:
+        selector: with `matchLabels` and `matchExpressions`, as Kubernetes writes it.
+        labels: the labels of a Pod or of a Pod template.
+    """
+    if selector is None:
+        return False
+    wanted, expressions = selector.get("matchLabels") or {}, selector.get("matchExpressions") or []
+    return wanted.items() <= labels.items() and all(_holds(expression, labels) for expression in expressions)
+
+
+def _holds(expression: Object, labels: dict[str, str]) -> bool:
+    key, values = expression["key"], expression.get("values") or []
+    found = {
+        "In": labels.get(key) in values,
+        "NotIn": labels.get(key) not in values,
+        "Exists": key in labels,
+        "DoesNotExist": key not in labels,
+    }
+    return found[str(expression["operator"])]
+
+
 def owner(item: Object) -> str:
     """Return the uid of the controller that owns an object, empty if there is none."""
     owners = item["metadata"].get("ownerReferences") or []

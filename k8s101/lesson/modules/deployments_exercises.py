@@ -11,7 +11,7 @@ from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.rollout import last_rollout
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.quiz.bank import Exercise, Finding
-from k8s101.lesson.quiz.checking import begun, existing, expect, recorded, same_version, settles
+from k8s101.lesson.quiz.checking import begun, existing, expect, recorded, same_version, settles, spread_by_rule
 
 SHOP = "k8s101-deployments-shop"
 """The namespace of exercise 3: a quota holds for all Pods of its namespace."""
@@ -19,8 +19,6 @@ SHOP = "k8s101-deployments-shop"
 SHOP_QUOTA = {"requests.memory": "160Mi"}
 SHOP_GENERATION = 2
 """The Deployment of exercise 3 was created and then released once."""
-
-HOSTNAME = "kubernetes.io/hostname"
 
 AGAIN = "undo the rollout, make sure that five Pods of 1.1.0 are ready, and try again"
 
@@ -82,14 +80,7 @@ def _spread(web: Object, pods: list[Object]) -> Iterator[Finding]:
         f"if any one node dies, {left} stay ready",
         f"{fullest} runs {most} of them: if it dies, {left} stay ready",
     )
-    template = web["spec"]["template"]["spec"]
-    rules = template.get("topologySpreadConstraints", [])
-    apart = template.get("affinity", {}).get("podAntiAffinity", {})
-    yield expect(
-        HOSTNAME in str(rules) + str(apart),
-        "a rule in the template keeps it so",
-        "they are spread by luck: nothing in the template says so, and the next rollout may place them differently",
-    )
+    yield spread_by_rule(web)
 
 
 def _shop(api: Api) -> Object | None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from k8s101.cluster.values.deadline import until
 from k8s101.lesson.api.diagnose import pods_of
-from k8s101.lesson.api.names import ready
+from k8s101.lesson.api.names import ready, selects
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import poll
 from k8s101.lesson.quiz.bank import Exercise, Finding
-from k8s101.lesson.quiz.checking import begun, existing, expect, same_version, settles
+from k8s101.lesson.quiz.checking import begun, existing, expect, same_version, settles, spread_by_rule
 
 TEAM = "k8s101-scheduling-team"
 """A quota holds for all Pods of its namespace, so the team has one of its own."""
@@ -19,7 +19,6 @@ TEAM = "k8s101-scheduling-team"
 RESERVED, MAINTENANCE = "team", "maintenance"
 """The keys of the taints of exercises 1 and 3."""
 
-HOSTNAME = "kubernetes.io/hostname"
 BUDGET_SECONDS = 15
 REPAIR_SECONDS = 6
 
@@ -69,23 +68,16 @@ def _vote(api: Api) -> Iterator[Finding]:
     names = {node["metadata"]["name"] for node in api.rest.list("Node", "") if not node["spec"].get("taints")}
     empty = sorted(names - {node_of(pod) for pod in pods})
     yield expect(not empty, f"all {len(names)} nodes run some", f"none runs on {', '.join(empty)}")
-    yield expect(*_spread_by_rule(api))
+    yield spread_by_rule(existing(api, "deployment/vote"))
     classes = sorted({pod["status"]["qosClass"] for pod in pods} - {"Guaranteed"})
     wrong = f"they are {', '.join(classes)}: a request of CPU or memory differs from its limit, or a limit is missing"
     yield expect(not classes, "they are Guaranteed", wrong)
     yield _budget(api, pods)
 
 
-def _spread_by_rule(api: Api) -> tuple[bool, str, str]:
-    template = existing(api, "deployment/vote")["spec"]["template"]["spec"]
-    rules = str(template.get("topologySpreadConstraints", [])) + str(template.get("affinity", {}))
-    lucky = "they are spread by luck: nothing in the template says so, and the next rollout may place them differently"
-    return HOSTNAME in rules, "a rule in the template keeps it so", lucky
-
-
 def _budget(api: Api, pods: list[Object]) -> Finding:
     """Tell how many of these Pods the budgets let go at once."""
-    budgets = [item for item in api.list("PodDisruptionBudget") if _covers(api, item, pods)]
+    budgets = [item for item in api.list("PodDisruptionBudget") if _covers(item, pods)]
     if not budgets:
         return Finding(False, "no budget covers them: a drain may evict all Pods of a node at once")
     name = budgets[0]["metadata"]["name"]
@@ -97,23 +89,8 @@ def _budget(api: Api, pods: list[Object]) -> Finding:
     )
 
 
-def _covers(api: Api, budget: Object, pods: list[Object]) -> bool:
-    chosen = {pod["metadata"]["uid"] for pod in api.list("Pod", _as_text(budget["spec"].get("selector") or {}))}
-    return {pod["metadata"]["uid"] for pod in pods} <= chosen
-
-
-def _as_text(selector: Object) -> str:
-    """Return a label selector in the form that queries take."""
-    forms = {
-        "In": "{key} in ({values})",
-        "NotIn": "{key} notin ({values})",
-        "Exists": "{key}",
-        "DoesNotExist": "!{key}",
-    }
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for entry in selector.get("matchExpressions") or []:
-        parts.append(forms[entry["operator"]].format(key=entry["key"], values=",".join(entry.get("values") or [])))
-    return ",".join(parts)
+def _covers(budget: Object, pods: list[Object]) -> bool:
+    return all(selects(budget["spec"].get("selector"), pod["metadata"].get("labels") or {}) for pod in pods)
 
 
 def _may_go(reference: str, expected: int) -> int:
@@ -185,8 +162,8 @@ EXERCISES = (
             "The draft lacks three things: resources, a rule for the nodes, and a second object for drains.",
             "classes.yaml shows what makes a class, even.yaml spreads copies, shop.yaml has a budget; "
             "kubectl create poddisruptionbudget --help shows how to draft one.",
-            "limits for CPU and memory (requests follow); a topologySpreadConstraint on kubernetes.io/hostname; a "
-            "PodDisruptionBudget with maxUnavailable: 1 and the label app: vote",
+            "limits for CPU and memory (requests follow); a topologySpreadConstraint on kubernetes.io/hostname with "
+            "maxSkew: 1 and DoNotSchedule; a PodDisruptionBudget with maxUnavailable: 1 and the label app: vote",
         ),
     ),
     Exercise(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from k8s101.errors import Problem
-from k8s101.lesson.api.names import version
+from k8s101.lesson.api.names import selects, version
 from k8s101.lesson.api.recorder import WATCHED, Recorder
 from k8s101.lesson.api.rest import Object
 from k8s101.lesson.api.session import Api
 from k8s101.lesson.api.wait import settled
 from k8s101.lesson.quiz.bank import Finding
+
+HOSTNAME = "kubernetes.io/hostname"
 
 
 def expect(ok: object, good: str, bad: str | Callable[[], str]) -> Finding:
@@ -36,6 +38,43 @@ def same_version(pods: Sequence[Object], wanted: str) -> Finding:
     """
     others = sorted({version(pod) for pod in pods} - {wanted})
     return expect(not others, f"all run {wanted}", f"its Pods run {', '.join(others)}, the task wants {wanted}")
+
+
+def spread_by_rule(workload: Object) -> Finding:
+    """Say whether a rule spreads a workload's copies evenly over the nodes, not a preference and not luck.
+
+    A rule is what the scheduler never breaks: topology spread with `DoNotSchedule`, or a required anti-affinity. It has
+    to count these copies, and topology spread must not let nodes differ by more than one.
+
+    Args:
+        workload: a Deployment, or what else has a Pod template.
+    """
+    template = workload["spec"]["template"]
+    spread = [rule for rule in template["spec"].get("topologySpreadConstraints") or [] if _by_node(rule)]
+    apart = (template["spec"].get("affinity") or {}).get("podAntiAffinity") or {}
+    required = list(filter(_by_node, apart.get("requiredDuringSchedulingIgnoredDuringExecution") or []))
+    weighed = apart.get("preferredDuringSchedulingIgnoredDuringExecution") or []
+    preferred = [rule for rule in spread if rule["whenUnsatisfiable"] != "DoNotSchedule"]
+    preferred += [entry for entry in weighed if _by_node(entry["podAffinityTerm"])]
+    rules = [rule for rule in spread if rule not in preferred] + required
+    labels = template["metadata"].get("labels") or {}
+    own = [rule for rule in rules if selects(rule.get("labelSelector"), labels)]
+    skew = min((int(rule.get("maxSkew", 1)) for rule in own), default=0)
+    if not rules and not preferred:
+        why = (
+            "they are spread by luck: nothing in the template says so, and the next rollout may place them differently"
+        )
+    elif not rules:
+        why = "the template only prefers it: when a node has little room, the scheduler may place them differently"
+    elif not own:
+        why = "the rule in the template counts other Pods: its labelSelector does not fit theirs"
+    else:
+        why = f"the rule in the template allows more: a node may have {skew} of them more than another"
+    return expect(skew == 1, "a rule in the template keeps it so", why)
+
+
+def _by_node(rule: Object) -> bool:
+    return bool(rule["topologyKey"] == HOSTNAME)
 
 
 def fine(trouble: str | None, good: str) -> Finding:
