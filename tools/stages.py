@@ -40,7 +40,10 @@ def _programs(*names: str, name: str = "") -> Command:
     return _python("k8s101.cluster.programs.binaries", *names, name=name)
 
 
-BUILT = tuple(name for name, addon in catalog().items() if addon.images)
+LONG = ("rollouts",)
+"""Add-ons whose programs take too long to build for `make test`; each has a test of its own, `test_NAME.py`."""
+
+BUILT = tuple(name for name, addon in catalog().items() if addon.images and name not in LONG)
 LANDED = lessons.load(ROOT / "notebooks/lessons.yml").landed
 ON_GUEST = tuple(lesson.number for lesson in LANDED if lesson.ci_guest)
 
@@ -105,10 +108,21 @@ def _checks_of(lesson: Lesson) -> Iterator[Command]:
     yield _pytest("-m", "cluster and alone", file, name=f"{lesson.number} alone", alone=True, after=after)
 
 
+def _test(name: str) -> str:
+    return f"tests/cluster/test_{name}.py"
+
+
+def _long() -> Iterator[Command]:
+    """Yield what builds each add-on that takes long, and its test."""
+    for name in LONG:
+        yield _addon(name)
+        yield _pytest(_test(name))
+
+
 def _halves() -> tuple[Command, ...]:
     """Return the cluster's tests in halves of equal length; the first gets the cluster in the machine's own network."""
-    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/cluster").glob("test_*.py")}
-    second = {f"tests/cluster/test_{name}.py" for name in ANYWHERE}
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/cluster").glob("test_*.py")} - set(map(_test, LONG))
+    second = set(map(_test, ANYWHERE))
     halves = {"machine": files - second, "anywhere": second}
     return tuple(_pytest(*sorted(half), name=name, alone=True, after=BUILT) for name, half in halves.items())
 
@@ -181,6 +195,15 @@ STAGES = (
         NODES,
         180,
         (_pytest("tests/existing/test_ours.py"),),
+        root=True,
+    ),
+    Stage(
+        "long builds",
+        "add-ons whose programs take long to build: " + ", ".join(LONG),
+        NODES,
+        1200,
+        tuple(_long()),
+        extra=True,
         root=True,
     ),
     Stage(

@@ -10,6 +10,7 @@ import pytest
 
 from k8s101.cluster.facade import cluster as clusters
 from k8s101.cluster.facade import reset
+from tests.cluster.adding import everything
 from tests.escapes import Escapes, counted
 from tests.lab import Lab, Namespace, namespace
 
@@ -23,6 +24,13 @@ def lab() -> Iterator[Lab]:
     yield Lab(cluster)
     if found is None:
         clusters.down()
+
+
+@pytest.fixture
+def pristine(lab: Lab) -> set[str]:
+    """What is there without add-ons."""
+    reset.reset(lab.cluster, print)
+    return everything(lab)
 
 
 @pytest.fixture

