@@ -201,7 +201,7 @@ STAGES = (
         "long builds",
         "add-ons whose programs take long to build: " + ", ".join(LONG),
         NODES,
-        1200,
+        180,
         tuple(_long()),
         extra=True,
         root=True,

@@ -59,8 +59,13 @@ def serves(lab: Lab, space: Namespace, version: str) -> None:
 
     eventually(f"only {version} is left", only, RELEASE_SECONDS)
     address = f"{space.get('service', 'cart')['spec']['clusterIP']}:8000"
-    eventually("it answers", lambda: lab.fetch(address).startswith(f"hello {version} "))
-    assert all(lab.fetch(address).startswith(f"hello {version} ") for _ in range(10))
+    eventually("it answers", lambda: all(lab.fetch(address).startswith(f"hello {version} ") for _ in range(10)))
+
+
+def running(space: Namespace, version: str) -> set[str]:
+    """Return the names of the ready Pods of a release."""
+    pods = [pod for pod in space.pods(app="cart") if is_ready(pod)]
+    return {pod["metadata"]["name"] for pod in pods if pod["spec"]["containers"][0]["image"].endswith(f":{version}")}
 
 
 def phases(space: Namespace) -> list[str]:
@@ -81,10 +86,12 @@ def test_a_release_that_fails_is_taken_back_by_itself(lab: Lab, pristine: set[st
     comes_to(space, "Healthy")
     serves(lab, space, "2.1.0")
     assert phases(space) == ["Successful"]
+    before = running(space, "2.1.0")
     release(space, "1.1.1")
     status = comes_to(space, "Degraded")
     assert status["abort"] is True
     assert "RolloutAborted: Rollout aborted update to revision 3" in status["message"]
+    assert running(space, "2.1.0") & before, "the stable release serves meanwhile"
     serves(lab, space, "2.1.0")
     assert phases(space) == ["Successful", "Error"]
     (metric,) = space.get("analysisruns", ANALYSES)[-1]["status"]["metricResults"]

@@ -227,7 +227,10 @@ PROJECTS = (
                 released=False,
             ),
         ),
-        stamps=("github.com/argoproj/argo-rollouts/utils/version.version={version}",),
+        stamps=tuple(
+            f"github.com/argoproj/argo-rollouts/utils/version.{value}"
+            for value in ("gitTag={version}", "gitTreeState=clean", "gitCommit=unknown", "buildDate={date}")
+        ),
     ),
     Project(
         "konnectivity",
