@@ -67,7 +67,7 @@ def test_a_rule_counts(spec: dict[str, Any]) -> None:
         (preferred(), "only prefers it"),
         (spread(labelSelector=OTHERS), "counts other Pods"),
         (apart(labelSelector=OTHERS), "counts other Pods"),
-        (spread(skew=2), "2 of them more than another"),
+        (spread(skew=2), "2 more of them than another"),
     ],
 )
 def test_anything_else_is_told_its_cause(spec: dict[str, Any], why: str) -> None:

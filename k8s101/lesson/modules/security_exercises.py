@@ -195,8 +195,8 @@ EXERCISES = (
         _pay_begun,
         _careful,
         (
-            "Each refusal lists what Pod Security misses. The task asks for two things more. What does the Pod careful "
-            "say that pay does not say?",
+            "Each refusal lists what Pod Security demands. The task asks for two things more. What does the Pod "
+            "careful say that pay does not say?",
             "Two settings belong in the Pod's securityContext or in the container's, three only in the container's, "
             "and one line stands beside terminationGracePeriodSeconds.",
             "runAsNonRoot: true and seccompProfile: {type: RuntimeDefault} for the Pod; allowPrivilegeEscalation: "

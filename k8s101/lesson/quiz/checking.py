@@ -69,7 +69,7 @@ def spread_by_rule(workload: Object) -> Finding:
     elif not own:
         why = "the rule in the template counts other Pods: its labelSelector does not fit theirs"
     else:
-        why = f"the rule in the template allows more: a node may have {skew} of them more than another"
+        why = f"the rule in the template allows more: a node may have {skew} more of them than another"
     return expect(skew == 1, "a rule in the template keeps it so", why)
 
 
