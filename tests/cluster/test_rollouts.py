@@ -1,4 +1,4 @@
-"""The add-on `rollouts`: a release that answers gets all Pods, one that fails is taken back by itself."""
+"""The add-on `rollouts`: a release that answers gets all Pods, one that fails is rolled back by itself."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def phases(space: Namespace) -> list[str]:
     return [run["status"]["phase"] for run in space.get("analysisruns", ANALYSES)]
 
 
-def test_a_release_that_fails_is_taken_back_by_itself(lab: Lab, pristine: set[str]) -> None:
+def test_a_release_that_fails_is_rolled_back_by_itself(lab: Lab, pristine: set[str]) -> None:
     for _ in range(2):
         assert good("enable", "rollouts") == "rollouts: enabled\n"
     space = Namespace(lab, "k8s101-addon-test")

@@ -188,7 +188,7 @@ def test_all_start_before_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(loader, "enable", lambda cluster, addon, user, report: seen.append(f"starts {addon.name}"))
     monkeypatch.setattr(loader, "wait_until_ready", lambda cluster, addon, report: seen.append(f"ready {addon.name}"))
     cluster: Any = SimpleNamespace(running=lambda: True, verify=lambda find: None, api=FakeApi())
-    extras.enable(cluster, ["metrics", "logs"], "you", seen.append)
+    extras.enable(cluster, ["metrics", "logs", "metrics"], "you", seen.append)
     assert seen[:2] == ["starts metrics", "starts logs"]
     assert seen[2:] == ["ready metrics", "metrics: enabled", "ready logs", "logs: enabled"]
 

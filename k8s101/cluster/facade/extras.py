@@ -68,7 +68,7 @@ def enable(cluster: Cluster, names: Iterable[str], user: str, tell: Callable[[st
     Raises:
         Problem: see `loader`; an unknown name; the cluster does not run or is another one.
     """
-    addons = [find(name) for name in names]
+    addons = [find(name) for name in dict.fromkeys(names)]
     _check(cluster)
     with display() as report:
         for addon in addons:
@@ -93,7 +93,7 @@ def disable(
     Raises:
         Problem: an unknown name; something did not go; the cluster does not run or is another one.
     """
-    addons = [find(name) for name in names]
+    addons = [find(name) for name in dict.fromkeys(names)]
     _check(cluster)
     with display() as report:
         for name, users in loader.disable(cluster, addons, user, report, force=force).items():
