@@ -21,9 +21,11 @@ changed = PAGE.changed
 cell = PAGE.cell
 
 NAMESPACE = "k8s101-controllers-and-operators"
-START = (
-    f"kopf run site_operator.py --namespace {NAMESPACE} --standalone > operator.log 2>&1 &\necho $! > operator.pid\n"
-)
+START = f"""
+mkdir -p tmp
+TMPDIR=tmp kopf run site_operator.py --namespace {NAMESPACE} --standalone > operator.log 2>&1 &
+echo $! > operator.pid
+"""
 FREE = """
 for site in $(kubectl get sites -o name); do
   kubectl patch $site --type=merge --patch '{"metadata": {"finalizers": null}}'
